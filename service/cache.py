@@ -1,0 +1,367 @@
+"""The profile cache (Redis or Valkey): final bytes, version-checked writes, one round trip a read.
+
+Three keys a user, in one hash slot, named by a digest of (project, user):
+
+- `:p` the entry, `<version> <header length> <header><fresh body><stale body>`; the header repeats
+  project and user, and a read verifies them. Version 0 says that there is no profile, the highest
+  one is a block (erasure, pause): nothing can be cached behind it until it expires.
+- `:r` the user's revision, raised by ingest after its commit. A read takes both keys and picks the
+  fresh or the stale body; without `:r` it asks Postgres.
+- `:w:<token>` the right to write, with a deadline. Who holds a token that has expired was too slow
+  and is refused, so a frozen process cannot bring back what has changed since.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.domain.profile import Profile, profile_document
+from service.errors import Unavailable
+
+BLOCKED_VERSION = 2**53
+_WRITE_DEADLINE_MS = 30_000
+_FILL_DEADLINE_MS = 3_000
+# Longer than any write that began before the block can hold its token.
+PAUSE_BLOCK_SECONDS = 60
+ERASURE_BLOCK_SECONDS = 3_600
+_ABSENT_TTL_MS = 30_000
+_FAILURES = (RedisError, OSError, asyncio.TimeoutError)
+
+log = structlog.get_logger()
+
+# KEYS: entry, revision, token. ARGV: version, entry, its ttl in ms, revision, its ttl in ms, token.
+_STORE = """
+if redis.call('GET', KEYS[3]) ~= ARGV[6] then return 0 end
+redis.call('DEL', KEYS[3])
+local current = redis.call('GETRANGE', KEYS[1], 0, 17)
+local version = tonumber(string.match(current, '^(%d+) ') or '-1')
+if version > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+local revision = tonumber(redis.call('GET', KEYS[2]) or '-1')
+if tonumber(ARGV[4]) > revision then revision = tonumber(ARGV[4]) end
+redis.call('SET', KEYS[2], string.format('%d', revision), 'PX', ARGV[5])
+return 1
+"""
+
+# KEYS: the revision of each user. ARGV: ttl in ms, then each user's revision.
+_RAISE = """
+for i, key in ipairs(KEYS) do
+    local revision = tonumber(redis.call('GET', key) or '-1')
+    if tonumber(ARGV[i + 1]) > revision then revision = tonumber(ARGV[i + 1]) end
+    redis.call('SET', key, string.format('%d', revision), 'PX', ARGV[1])
+end
+return #KEYS
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A profile ready to send. `version` 0 means: known to have none, both bodies empty."""
+
+    project_id: str
+    user_id: str
+    version: int
+    revision: int
+    fresh_body: bytes
+    stale_body: bytes
+    fresh_etag: str
+    stale_etag: str
+
+    @classmethod
+    def of_profile(cls, project_id: str, profile: Profile) -> "Entry":
+        fresh, stale = (
+            orjson.dumps(profile_document(profile, stale=stale)) for stale in (False, True)
+        )
+        return cls(
+            project_id=project_id,
+            user_id=profile.user_id,
+            version=profile.version,
+            revision=profile.revision,
+            fresh_body=fresh,
+            stale_body=stale,
+            fresh_etag=_etag(fresh),
+            stale_etag=_etag(stale),
+        )
+
+    @classmethod
+    def absent(cls, project_id: str, user_id: str) -> "Entry":
+        return cls(project_id, user_id, 0, 0, b"", b"", "", "")
+
+    def to_bytes(self) -> bytes:
+        header = orjson.dumps(
+            [
+                self.project_id,
+                self.user_id,
+                self.revision,
+                len(self.fresh_body),
+                self.fresh_etag,
+                self.stale_etag,
+            ]
+        )
+        prefix = b"%d %d " % (self.version, len(header))
+        return prefix + header + self.fresh_body + self.stale_body
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Entry":
+        version, header_length, rest = data.split(b" ", 2)
+        body = int(header_length)
+        project_id, user_id, revision, fresh_length, fresh, stale = orjson.loads(rest[:body])
+        split = body + fresh_length
+        return cls(
+            project_id=project_id,
+            user_id=user_id,
+            version=int(version),
+            revision=revision,
+            fresh_body=rest[body:split],
+            stale_body=rest[split:],
+            fresh_etag=fresh,
+            stale_etag=stale,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """`revision` is the user's newest known revision, at least the one the entry has read."""
+
+    entry: Entry
+    revision: int
+
+
+class NoHit(Enum):
+    MISS = "miss"
+    BLOCKED = "blocked"
+    UNAVAILABLE = "unavailable"
+
+
+# What Redis holds for one user: the entry and the revision.
+_Stored = tuple[bytes | None, bytes | None] | NoHit
+
+
+class WriteToken(NamedTuple):
+    """The right to write one entry: the key it lives under and its secret value."""
+
+    key: str
+    value: str
+
+
+class ProfileCache:
+    """The cache of one process. No method raises when Redis is down, except `block`."""
+
+    def __init__(
+        self, redis: Redis, *, retry_after: float, profile_ttl: int, revision_ttl: int
+    ) -> None:
+        self._redis = redis
+        self._breaker = CircuitBreaker(retry_after)
+        self._profile_ttl_ms = profile_ttl * 1000
+        self._revision_ttl_ms = revision_ttl * 1000
+        self._store = redis.register_script(_STORE)
+        self._raise = redis.register_script(_RAISE)
+        self._reads: list[tuple[str, str, asyncio.Future[_Stored]]] = []
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    async def read(self, project_id: str, user_id: str) -> Hit | NoHit:
+        """The entry and the newest revision, in one round trip that concurrent reads share."""
+        stored = await self._read_shared(*_keys(project_id, user_id))
+        if isinstance(stored, NoHit):
+            return stored
+        data, revision = stored
+        if data is None:
+            return NoHit.MISS
+        if data.startswith(b"%d " % BLOCKED_VERSION):
+            return NoHit.BLOCKED
+        if revision is None:
+            return NoHit.MISS
+        entry = Entry.from_bytes(data)
+        if (entry.project_id, entry.user_id) != (project_id, user_id):
+            log.error("cache_entry_of_another_user")
+            return NoHit.MISS
+        return Hit(entry, int(revision))
+
+    async def begin_fill(self, project_id: str, user_id: str) -> WriteToken | None:
+        """The right to fill a missing entry, one reader at a time; None while another has it."""
+        token = WriteToken(f"{_keys(project_id, user_id)[0]}:w:fill", secrets.token_hex(8))
+        taken = await self._attempt(
+            lambda: self._redis.set(token.key, token.value, nx=True, px=_FILL_DEADLINE_MS)
+        )
+        return token if taken else None
+
+    async def begin_write(self, project_id: str, user_id: str) -> WriteToken:
+        """The right to write an entry that is about to be committed in Postgres."""
+        value = secrets.token_hex(8)
+        token = WriteToken(f"{_keys(project_id, user_id)[0]}:w:{value}", value)
+        await self._attempt(lambda: self._redis.set(token.key, value, px=_WRITE_DEADLINE_MS))
+        return token
+
+    async def store(self, entry: Entry, *, revision: int, token: WriteToken) -> bool:
+        """Write the entry unless the token has expired or a newer version is there."""
+        entry_key, revision_key = _keys(entry.project_id, entry.user_id)
+        ttl = self._profile_ttl_ms if entry.version else _ABSENT_TTL_MS
+        stored = await self._attempt(
+            lambda: self._store(
+                keys=[entry_key, revision_key, token.key],
+                args=[
+                    entry.version,
+                    entry.to_bytes(),
+                    ttl,
+                    revision,
+                    self._revision_ttl_ms,
+                    token.value,
+                ],
+            )
+        )
+        return bool(stored)
+
+    async def raise_revisions(self, project_id: str, revisions: Mapping[str, int]) -> None:
+        """Tell readers that histories have moved on. Call it after the commit."""
+        if not revisions:
+            return
+        keys = [_keys(project_id, user_id)[1] for user_id in revisions]
+        args = [self._revision_ttl_ms, *revisions.values()]
+        await self._attempt(lambda: self._raise(keys=keys, args=args))
+
+    async def block(self, project_id: str, user_id: str, seconds: int) -> None:
+        """Drop what is cached and refuse every write for `seconds`. Call it before the commit.
+
+        Raises Unavailable when Redis does not answer: an erasure or a pause must not be reported
+        while a copy may survive.
+        """
+        entry_key, revision_key = _keys(project_id, user_id)
+        try:
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.set(entry_key, b"%d 0 " % BLOCKED_VERSION, ex=seconds)
+                pipeline.delete(revision_key)
+                await pipeline.execute()
+        except _FAILURES as error:
+            raise Unavailable(
+                "The cache does not answer, and a copy of the profile may be in it: "
+                "nothing was changed. Send the request again.",
+                retry_after_seconds=2,
+            ) from error
+
+    async def ping(self) -> bool:
+        return bool(await self._attempt(self._redis.ping))
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _read_shared(self, entry_key: str, revision_key: str) -> _Stored:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Stored] = loop.create_future()
+        if not self._reads:
+            loop.call_soon(self._flush_reads)
+        self._reads.append((entry_key, revision_key, future))
+        return await future
+
+    def _flush_reads(self) -> None:
+        reads, self._reads = self._reads, []
+        task = asyncio.get_running_loop().create_task(self._answer(reads))
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+
+    async def _answer(self, reads: list[tuple[str, str, asyncio.Future[_Stored]]]) -> None:
+        keys = [key for entry_key, revision_key, _ in reads for key in (entry_key, revision_key)]
+        values = await self._attempt(lambda: self._redis.mget(keys))
+        for position, (_, _, future) in enumerate(reads):
+            if future.done():
+                continue
+            if values is None:
+                future.set_result(NoHit.UNAVAILABLE)
+            else:
+                future.set_result((values[2 * position], values[2 * position + 1]))
+
+    async def _attempt(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+        """The operation's result, or None while Redis is down."""
+        if not self._breaker.allows():
+            return None
+        try:
+            result = await operation()
+        except _FAILURES as error:
+            if self._breaker.failed():
+                log.warning("cache_unavailable", error=type(error).__name__)
+            return None
+        if self._breaker.succeeded():
+            log.info("cache_available")
+        return result
+
+
+class CircuitBreaker:
+    """Keeps away from a failing server for `retry_after` seconds, then lets one call try.
+
+    So a Redis that hangs costs one time-out, not one a request.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self._retry_after = retry_after
+        self._retry_at: float | None = None
+
+    def allows(self) -> bool:
+        if self._retry_at is None:
+            return True
+        if monotonic() < self._retry_at:
+            return False
+        self._retry_at = monotonic() + self._retry_after
+        return True
+
+    def failed(self) -> bool:
+        """Note a failure; True if the breaker was closed until now."""
+        was_closed = self._retry_at is None
+        self._retry_at = monotonic() + self._retry_after
+        return was_closed
+
+    def succeeded(self) -> bool:
+        """Note a success; True if the breaker was open until now."""
+        was_open = self._retry_at is not None
+        self._retry_at = None
+        return was_open
+
+
+def open_cache(
+    url: str, *, timeout: float, retry_after: float, profile_ttl: int, revision_ttl: int
+) -> ProfileCache:
+    """A cache at `url` (`redis://…`); times in seconds. Connects on first use.
+
+    The socket time-outs and the absence of retries are the point: redis-py's defaults can hang a
+    request for a minute.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=32,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return ProfileCache(
+        Redis(connection_pool=pool),
+        retry_after=retry_after,
+        profile_ttl=profile_ttl,
+        revision_ttl=revision_ttl,
+    )
+
+
+def user_digest(project_id: str, user_id: str) -> bytes:
+    """16 bytes that name a user where the id must not stand; lengths keep pairs from colliding."""
+    project, user = project_id.encode(), user_id.encode()
+    return hashlib.blake2b(b"%d:%s%s" % (len(project), project, user), digest_size=16).digest()
+
+
+def _keys(project_id: str, user_id: str) -> tuple[str, str]:
+    name = "bump:{" + user_digest(project_id, user_id).hex() + "}"
+    return f"{name}:p", f"{name}:r"
+
+
+def _etag(body: bytes) -> str:
+    return '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'

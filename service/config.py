@@ -1,0 +1,84 @@
+"""Settings, read once per process from the environment (prefix `BUMP_`) or a `.env` file."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All of Bump's configuration. Times are seconds, sizes bytes, budgets tokens."""
+
+    model_config = SettingsConfigDict(env_prefix="BUMP_", env_file=".env", extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        default=None, description="Postgres, application role: postgresql+asyncpg://…"
+    )
+    database_admin_url: SecretStr | None = Field(
+        default=None, description="Postgres, owner role; only `bump migrate` and `bump keys` use it"
+    )
+    database_pool_size: PositiveInt = 10
+    redis_url: SecretStr | None = Field(default=None, description="Redis or Valkey: redis://…")
+    redis_timeout: PositiveFloat = Field(default=0.05, description="for one cache round trip")
+    redis_retry_after: PositiveFloat = Field(
+        default=1.0, description="how long the breaker keeps away from a failing cache"
+    )
+    profile_ttl: PositiveInt = Field(default=86_400, description="of a cached profile")
+    revision_ttl: PositiveInt = Field(
+        default=300,
+        description="of a cached revision: the longest that `stale` can be wrong after a crash",
+    )
+
+    auth: Literal["keys", "loopback"] = Field(
+        default="keys", description="`loopback` serves keyless calls from this machine only"
+    )
+    loopback_project: str = "default"
+    key_cache_ttl: PositiveFloat = Field(
+        default=5.0, description="the longest that a revoked key keeps working"
+    )
+
+    generator: Literal["extractive"] = "extractive"
+    profile_tokens: PositiveInt = Field(default=160, description="budget of a profile's text")
+    history_limit: PositiveInt = Field(
+        default=200, description="newest interactions that a generator reads"
+    )
+    min_interactions: PositiveInt = Field(default=5, description="before a user's first profile")
+    debounce: float = Field(
+        default=10.0, ge=0, description="quiet time after the last event before a regeneration"
+    )
+    max_delay: float = Field(
+        default=120.0, ge=0, description="the longest that events keep postponing a regeneration"
+    )
+
+    worker_batch: PositiveInt = Field(default=50, le=100, description="jobs claimed at once")
+    worker_concurrency: PositiveInt = Field(default=4, description="jobs run at once")
+    worker_poll: PositiveFloat = Field(default=0.3, description="pause between empty claims")
+    lease: PositiveFloat = Field(
+        default=30.0, description="after which another worker may take over"
+    )
+    max_attempts: PositiveInt = Field(default=5, description="before a regeneration is parked")
+    backoff: PositiveFloat = Field(default=2.0, description="of the first retry; doubles, jittered")
+
+    downstream_url: str | None = Field(
+        default=None, description="OpenAI-compatible base URL, such as http://127.0.0.1:8001/v1"
+    )
+    downstream_model: str | None = None
+    downstream_api_key: SecretStr | None = None
+    downstream_timeout: PositiveFloat = Field(default=60.0, description="deadline of a whole call")
+    downstream_context: PositiveInt = Field(
+        default=8_192, description="context window of the downstream model"
+    )
+    downstream_max_tokens: PositiveInt = Field(
+        default=512, description="tokens generated when a request does not say"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="where a worker serves /metrics; the API has its own",
+    )
+    drain_timeout: PositiveFloat = Field(
+        default=25.0, description="for requests and jobs in flight"
+    )

@@ -1,0 +1,183 @@
+"""Interactions: adding them with their regeneration request, and reading histories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import text
+
+from service.db.session import Transaction
+from service.domain.interaction import Interaction
+
+
+class NewInteraction(NamedTuple):
+    """A validated interaction on its way in. `occurred_at` None means: now, by the database."""
+
+    user_id: str
+    source: str
+    event_id: str
+    occurred_at: datetime | None
+    type: str
+    text: str
+    attributes_json: str
+
+
+class InsertedKey(NamedTuple):
+    user_id: str
+    source: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerationPolicy:
+    """When an ingest asks for a regeneration. Times in seconds; `priority` 0 is the most urgent."""
+
+    min_interactions: int
+    debounce: float
+    priority: int
+
+
+# One statement, so that the interactions, the user's revision and the regeneration request are
+# one write. The users are locked already. A repeated request changes unindexed columns only and
+# never `due_at`, which may be a lease; new events wake a parked row.
+_INSERT = text(
+    """
+    with incoming as (
+        select * from unnest(
+            cast(:user_ids as text[]), cast(:sources as text[]), cast(:event_ids as text[]),
+            cast(:occurred_at as timestamptz[]), cast(:types as text[]), cast(:texts as text[]),
+            cast(:attributes as text[])
+        ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+    ), inserted as (
+        insert into interactions (
+            project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
+        )
+        select u.project_id, u.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
+               u.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
+        from incoming i
+        join users u on u.project_id = :project_id and u.user_id = i.user_id
+        order by u.user_id, i.source, i.event_id
+        on conflict do nothing
+        returning user_id, source, event_id, occurred_at
+    ), touched as (
+        update users u
+        set revision = u.revision + 1,
+            interaction_count = u.interaction_count + n.added,
+            first_seen_at = least(u.first_seen_at, n.first_at),
+            last_seen_at = greatest(u.last_seen_at, n.last_at)
+        from (
+            select user_id, count(*) as added, min(occurred_at) as first_at,
+                   max(occurred_at) as last_at
+            from inserted group by user_id
+        ) n
+        where u.project_id = :project_id and u.user_id = n.user_id
+        returning u.user_id, u.revision, u.interaction_count, u.profiling
+    ), requested as (
+        insert into regenerations as r (
+            project_id, user_id, requested_revision, first_requested_at, last_requested_at,
+            due_at, priority
+        )
+        select :project_id, t.user_id, t.revision, now(), now(),
+               now() + make_interval(secs => :debounce), :priority
+        from touched t
+        where t.profiling = 'on' and t.interaction_count >= :min_interactions
+        order by t.user_id
+        on conflict (project_id, user_id) do update
+        set requested_revision = excluded.requested_revision,
+            last_requested_at = excluded.last_requested_at,
+            due_at = case when r.parked_at is null then r.due_at else excluded.due_at end,
+            attempts = case when r.parked_at is null then r.attempts else 0 end,
+            parked_at = null
+    )
+    select user_id, source, event_id from inserted
+    """
+)
+
+_COLUMNS = "source, event_id, occurred_at, type, text, attributes, revision"
+_LATEST = text(
+    f"""
+    select {_COLUMNS} from interactions
+    where project_id = :project_id and user_id = :user_id and revision <= :revision
+    order by occurred_at desc, source desc, event_id desc
+    limit :limit
+    """
+)
+_PAGE = text(
+    f"""
+    select {_COLUMNS} from interactions
+    where project_id = :project_id and user_id = :user_id
+      and (cast(:occurred_at as timestamptz) is null
+           or (occurred_at, source, event_id) < (:occurred_at, :source, :event_id))
+    order by occurred_at desc, source desc, event_id desc
+    limit :limit
+    """
+)
+_DELETE = text("delete from interactions where project_id = :project_id and user_id = :user_id")
+
+
+async def insert_new(
+    tx: Transaction, interactions: Sequence[NewInteraction], policy: RegenerationPolicy
+) -> set[InsertedKey]:
+    """Insert what is not stored yet and ask for a regeneration of every user it concerns.
+
+    The users must be locked. Returns the keys that were new; the rest are duplicates.
+    """
+    columns = list(zip(*interactions, strict=True))
+    rows = await tx.execute(
+        _INSERT,
+        user_ids=list(columns[0]),
+        sources=list(columns[1]),
+        event_ids=list(columns[2]),
+        occurred_at=list(columns[3]),
+        types=list(columns[4]),
+        texts=list(columns[5]),
+        attributes=list(columns[6]),
+        min_interactions=policy.min_interactions,
+        debounce=policy.debounce,
+        priority=policy.priority,
+    )
+    return {InsertedKey(*row) for row in rows}
+
+
+async def latest(
+    tx: Transaction, user_id: str, *, revision: int, limit: int
+) -> tuple[Interaction, ...]:
+    """The newest `limit` interactions up to `revision`, oldest first."""
+    rows = await tx.execute(_LATEST, user_id=user_id, revision=revision, limit=limit)
+    return tuple(_interaction(row) for row in reversed(rows.all()))
+
+
+async def page_before(
+    tx: Transaction, user_id: str, *, before: tuple[datetime, str, str] | None, limit: int
+) -> list[Interaction]:
+    """Up to `limit` interactions, newest first, that come before the order key `before`."""
+    occurred_at, source, event_id = before or (None, "", "")
+    rows = await tx.execute(
+        _PAGE,
+        user_id=user_id,
+        occurred_at=occurred_at,
+        source=source,
+        event_id=event_id,
+        limit=limit,
+    )
+    return [_interaction(row) for row in rows]
+
+
+async def delete_all(tx: Transaction, user_id: str) -> int:
+    """Delete a user's whole history; returns how many rows it had."""
+    return int((await tx.execute(_DELETE, user_id=user_id)).rowcount)
+
+
+def _interaction(row: Any) -> Interaction:
+    attributes = row.attributes
+    return Interaction(
+        event_id=row.event_id,
+        occurred_at=row.occurred_at,
+        text=row.text,
+        source=row.source,
+        type=row.type,
+        attributes=orjson.loads(attributes) if isinstance(attributes, str | bytes) else attributes,
+        revision=row.revision,
+    )

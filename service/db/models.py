@@ -1,0 +1,204 @@
+"""The schema as SQLAlchemy tables: what Alembic's revisions must add up to.
+
+Every table starts its key with `project_id` and has row-level security forced. There are no
+foreign keys between the per-user tables: every writer locks the user's row first, and an erasure
+deletes from all of them in one transaction.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+lease_tokens = Sequence("lease_tokens", metadata=metadata)
+
+
+def _identifier(name: str) -> Column[object]:
+    # Byte order, whatever the cluster's locale: history order is the same in SQL and in Python.
+    return Column(name, Text(collation="C"), nullable=False)
+
+
+def _time(name: str, *, nullable: bool = False, default_now: bool = False) -> Column[object]:
+    default = text("now()") if default_now else None
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+projects = Table(
+    "projects",
+    metadata,
+    _identifier("project_id"),
+    _time("created_at", default_now=True),
+    PrimaryKeyConstraint("project_id"),
+    CheckConstraint("project_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'", name="project_id_is_a_slug"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _identifier("project_id"),
+    Column("key_id", Uuid, nullable=False),
+    _identifier("prefix"),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("name", Text, nullable=False),
+    _time("created_at", default_now=True),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+    PrimaryKeyConstraint("project_id", "key_id"),
+    UniqueConstraint("prefix"),
+    ForeignKeyConstraint(["project_id"], ["projects.project_id"]),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _identifier("project_id"),
+    _identifier("user_id"),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("interaction_count", BigInteger, nullable=False, server_default="0"),
+    _time("first_seen_at", nullable=True),
+    _time("last_seen_at", nullable=True),
+    Column("profiling", Text, nullable=False, server_default="on"),
+    Column("counted_revision", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("project_id", "user_id"),
+    CheckConstraint("profiling in ('on', 'paused')", name="profiling"),
+    # Every batch of events updates the row: room on the page keeps those updates HOT.
+    postgresql_with={"fillfactor": "70"},
+)
+
+interactions = Table(
+    "interactions",
+    metadata,
+    _identifier("project_id"),
+    _identifier("user_id"),
+    _identifier("source"),
+    _identifier("event_id"),
+    _time("occurred_at"),
+    _time("received_at", default_now=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("attributes", JSONB, nullable=False),
+    PrimaryKeyConstraint("project_id", "user_id", "source", "event_id"),
+    Index(None, "project_id", "user_id", "occurred_at", "source", "event_id"),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    _identifier("project_id"),
+    _identifier("user_id"),
+    Column("version", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("generator", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("statements", JSONB, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    _time("created_at", default_now=True),
+    PrimaryKeyConstraint("project_id", "user_id", "version"),
+    CheckConstraint("status in ('serving', 'shadow', 'superseded', 'quarantined')", name="status"),
+    CheckConstraint("origin in ('generated', 'edited', 'rolled_back')", name="origin"),
+    Index(
+        "uq_profiles_serving",
+        "project_id",
+        "user_id",
+        unique=True,
+        postgresql_where=text("status = 'serving'"),
+    ),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    _identifier("project_id"),
+    _identifier("user_id"),
+    Column("pinned", ARRAY(Text), nullable=False),
+    Column("suppressed", ARRAY(Text), nullable=False),
+    _time("updated_at", default_now=True),
+    PrimaryKeyConstraint("project_id", "user_id"),
+)
+
+regenerations = Table(
+    "regenerations",
+    metadata,
+    _identifier("project_id"),
+    _identifier("user_id"),
+    Column("requested_revision", BigInteger, nullable=False),
+    _time("first_requested_at"),
+    _time("last_requested_at"),
+    _time("due_at"),
+    Column("priority", SmallInteger, nullable=False),
+    Column("lease_token", BigInteger, nullable=True),
+    Column("leased_revision", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text, nullable=True),
+    _time("parked_at", nullable=True),
+    PrimaryKeyConstraint("project_id", "user_id"),
+    CheckConstraint("priority in (0, 1, 2)", name="priority"),
+    Index(None, "priority", "due_at"),
+    # Repeated requests change unindexed columns only, and stay on the page.
+    postgresql_with={"fillfactor": "50"},
+)
+
+population_stats = Table(
+    "population_stats",
+    metadata,
+    _identifier("project_id"),
+    Column("statistics", LargeBinary, nullable=False),
+    Column("interactions", BigInteger, nullable=False),
+    _time("updated_at", default_now=True),
+    PrimaryKeyConstraint("project_id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _identifier("project_id"),
+    _identifier("idempotency_key"),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=True),
+    _time("created_at", default_now=True),
+    PrimaryKeyConstraint("project_id", "idempotency_key"),
+    Index(None, "project_id", "created_at"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _identifier("project_id"),
+    Column("receipt_id", Uuid, nullable=False),
+    Column("user_digest", LargeBinary, nullable=False),
+    Column("interactions", BigInteger, nullable=False),
+    Column("profiles", BigInteger, nullable=False),
+    _time("erased_at", default_now=True),
+    PrimaryKeyConstraint("project_id", "receipt_id"),
+    Index(None, "project_id", "user_digest"),
+)

@@ -1,0 +1,168 @@
+"""Profiles and corrections: immutable versions, of which one serves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from service.db.session import Transaction
+from service.domain.interaction import EventKey
+from service.domain.profile import (
+    Corrections,
+    Profile,
+    ProfileOrigin,
+    ProfileStatus,
+    Statement,
+    StatementKind,
+    render_text,
+    statement_document,
+)
+
+_COLUMNS = "user_id, version, revision, generator, statements, tokens, status, origin, created_at"
+_SERVING = text(
+    f"""
+    select {_COLUMNS} from profiles
+    where project_id = :project_id and user_id = :user_id and status = 'serving'
+    """
+)
+_VERSION = text(
+    f"""
+    select {_COLUMNS} from profiles
+    where project_id = :project_id and user_id = :user_id and version = :version
+    """
+)
+_VERSIONS = text(
+    f"""
+    select {_COLUMNS} from profiles
+    where project_id = :project_id and user_id = :user_id
+      and version < coalesce(cast(:before as integer), 2147483647)
+    order by version desc
+    limit :limit
+    """
+)
+_SUPERSEDE = text(
+    """
+    update profiles set status = 'superseded'
+    where project_id = :project_id and user_id = :user_id and status = 'serving'
+    """
+)
+_INSERT = text(
+    f"""
+    insert into profiles (
+        project_id, user_id, version, revision, generator, text, statements, tokens, status, origin
+    )
+    select :project_id, :user_id,
+           coalesce((select max(version) from profiles
+                     where project_id = :project_id and user_id = :user_id), 0) + 1,
+           :revision, :generator, :text, cast(:statements as jsonb), :tokens, :status, :origin
+    returning {_COLUMNS}
+    """
+)
+_DELETE = text("delete from profiles where project_id = :project_id and user_id = :user_id")
+_FIND_CORRECTIONS = text(
+    "select pinned, suppressed from corrections"
+    " where project_id = :project_id and user_id = :user_id"
+)
+_PUT_CORRECTIONS = text(
+    """
+    insert into corrections (project_id, user_id, pinned, suppressed)
+    values (:project_id, :user_id, cast(:pinned as text[]), cast(:suppressed as text[]))
+    on conflict (project_id, user_id) do update
+    set pinned = excluded.pinned, suppressed = excluded.suppressed, updated_at = now()
+    """
+)
+_DELETE_CORRECTIONS = text(
+    "delete from corrections where project_id = :project_id and user_id = :user_id"
+)
+
+
+async def serving(tx: Transaction, user_id: str) -> Profile | None:
+    row = (await tx.execute(_SERVING, user_id=user_id)).one_or_none()
+    return _profile(row) if row else None
+
+
+async def version(tx: Transaction, user_id: str, number: int) -> Profile | None:
+    row = (await tx.execute(_VERSION, user_id=user_id, version=number)).one_or_none()
+    return _profile(row) if row else None
+
+
+async def versions(
+    tx: Transaction, user_id: str, *, before: int | None, limit: int
+) -> list[Profile]:
+    """Versions below `before` (None: from the newest), newest first."""
+    rows = await tx.execute(_VERSIONS, user_id=user_id, before=before, limit=limit)
+    return [_profile(row) for row in rows]
+
+
+async def add_version(
+    tx: Transaction,
+    user_id: str,
+    *,
+    statements: Sequence[Statement],
+    revision: int,
+    generator: str,
+    tokens: int,
+    status: ProfileStatus,
+    origin: ProfileOrigin,
+) -> Profile:
+    """Write the next version; a serving one supersedes the last. The user must be locked."""
+    if status is ProfileStatus.SERVING:
+        await tx.execute(_SUPERSEDE, user_id=user_id)
+    row = await tx.execute(
+        _INSERT,
+        user_id=user_id,
+        revision=revision,
+        generator=generator,
+        text=render_text(statements),
+        statements=orjson.dumps([statement_document(s) for s in statements]).decode(),
+        tokens=tokens,
+        status=status.value,
+        origin=origin.value,
+    )
+    return _profile(row.one())
+
+
+async def delete_all(tx: Transaction, user_id: str) -> int:
+    """Delete every version and the corrections; returns how many versions there were."""
+    await tx.execute(_DELETE_CORRECTIONS, user_id=user_id)
+    return int((await tx.execute(_DELETE, user_id=user_id)).rowcount)
+
+
+async def find_corrections(tx: Transaction, user_id: str) -> Corrections:
+    row = (await tx.execute(_FIND_CORRECTIONS, user_id=user_id)).one_or_none()
+    return Corrections(tuple(row.pinned), tuple(row.suppressed)) if row else Corrections()
+
+
+async def put_corrections(tx: Transaction, user_id: str, corrections: Corrections) -> None:
+    await tx.execute(
+        _PUT_CORRECTIONS,
+        user_id=user_id,
+        pinned=list(corrections.pinned),
+        suppressed=list(corrections.suppressed),
+    )
+
+
+def _statement(document: dict[str, Any]) -> Statement:
+    return Statement(
+        id=document["id"],
+        kind=StatementKind(document["kind"]),
+        text=document["text"],
+        evidence=tuple(EventKey(e["source"], e["event_id"]) for e in document["evidence"]),
+    )
+
+
+def _profile(row: Any) -> Profile:
+    stored = row.statements
+    documents = orjson.loads(stored) if isinstance(stored, str | bytes) else stored
+    return Profile(
+        user_id=row.user_id,
+        version=row.version,
+        revision=row.revision,
+        generator=row.generator,
+        statements=tuple(_statement(document) for document in documents),
+        tokens=row.tokens,
+        status=ProfileStatus(row.status),
+        origin=ProfileOrigin(row.origin),
+        created_at=row.created_at,
+    )

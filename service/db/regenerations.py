@@ -1,0 +1,255 @@
+"""Regenerations: one row a user is the job. It is state, not a queue, so requests coalesce.
+
+`due_at` says when a worker may take the row: the end of the debounce, of a backoff or of a
+lease; 'infinity' while it is parked. `lease_token` comes from a sequence and fences late workers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import text
+
+from service.db.session import Database, Transaction
+
+PRIORITY_ASKED = 0
+PRIORITY_INGEST = 1
+PRIORITY_BACKFILL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed regeneration. It is ours until the lease ends or the token changes."""
+
+    project_id: str
+    user_id: str
+    lease_token: int
+    attempts: int
+    first_requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The whole queue in three numbers, over all projects. Ages in seconds."""
+
+    waiting: int
+    parked: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerationRecord:
+    user_id: str
+    requested_revision: int
+    first_requested_at: datetime
+    last_requested_at: datetime
+    due_at: datetime | None
+    priority: int
+    leased: bool
+    attempts: int
+    last_error: str | None
+    parked_at: datetime | None
+
+
+_CLAIM = text(
+    """
+    select project_id, user_id, lease_token, attempts, first_requested_at
+    from claim_regenerations(:limit, :lease, :debounce, :max_delay)
+    """
+)
+_BACKLOG = text("select waiting, parked, oldest_seconds from regeneration_backlog()")
+_EXTEND = text(
+    """
+    update regenerations r set due_at = now() + make_interval(secs => :lease)
+    from unnest(cast(:user_ids as text[]), cast(:tokens as bigint[])) as held (user_id, token)
+    where r.project_id = :project_id and r.user_id = held.user_id and r.lease_token = held.token
+    returning r.lease_token
+    """
+)
+_FINISH = text(
+    """
+    delete from regenerations
+    where project_id = :project_id and user_id = :user_id
+      and lease_token = :token and requested_revision <= :revision
+    """
+)
+_REQUEUE_NEWER = text(
+    """
+    update regenerations
+    set lease_token = null, leased_revision = null, attempts = 0, last_error = null,
+        first_requested_at = now(), due_at = now(), priority = greatest(priority, 1)
+    where project_id = :project_id and user_id = :user_id and lease_token = :token
+    """
+)
+_RETRY = text(
+    """
+    update regenerations
+    set lease_token = null, leased_revision = null, last_error = :error,
+        due_at = now() + random() * make_interval(secs => :delay)
+    where project_id = :project_id and user_id = :user_id and lease_token = :token
+    """
+)
+_PARK = text(
+    """
+    update regenerations
+    set lease_token = null, leased_revision = null, last_error = :error,
+        due_at = 'infinity', parked_at = now()
+    where project_id = :project_id and user_id = :user_id and lease_token = :token
+    """
+)
+_RELEASE = text(
+    """
+    update regenerations
+    set lease_token = null, leased_revision = null, attempts = greatest(attempts - 1, 0),
+        due_at = now()
+    where project_id = :project_id and user_id = :user_id and lease_token = :token
+    """
+)
+_REQUEST_NOW = text(
+    """
+    insert into regenerations as r (
+        project_id, user_id, requested_revision, first_requested_at, last_requested_at, due_at,
+        priority
+    )
+    values (:project_id, :user_id, :revision, now(), now(), now(), 0)
+    on conflict (project_id, user_id) do update
+    set requested_revision = excluded.requested_revision, priority = 0,
+        last_requested_at = now(), parked_at = null, last_error = null,
+        attempts = case when r.parked_at is null then r.attempts else 0 end,
+        due_at = case when r.lease_token is null then now() else r.due_at end
+    """
+)
+_REQUEUE_PARKED = text(
+    """
+    update regenerations
+    set parked_at = null, attempts = 0, due_at = now()
+    where project_id = :project_id and parked_at is not null
+      and (cast(:user_id as text) is null or user_id = :user_id)
+    """
+)
+_REQUEST_ALL = text(
+    """
+    insert into regenerations (
+        project_id, user_id, requested_revision, first_requested_at, last_requested_at, due_at,
+        priority
+    )
+    select project_id, user_id, revision, now(), now(), now(), 2
+    from users
+    where project_id = :project_id and profiling = 'on' and interaction_count >= :min_interactions
+    order by user_id
+    on conflict do nothing
+    """
+)
+_COLUMNS = """
+    user_id, requested_revision, first_requested_at, last_requested_at,
+    nullif(due_at, 'infinity') as due_at, priority, lease_token is not null as leased, attempts,
+    last_error, parked_at
+"""
+_LIST = text(
+    f"""
+    select {_COLUMNS} from regenerations
+    where project_id = :project_id
+      and (:state = 'all' or (:state = 'parked') = (parked_at is not null))
+    order by priority, regenerations.due_at
+    limit :limit
+    """
+)
+_FIND = text(
+    f"select {_COLUMNS} from regenerations where project_id = :project_id and user_id = :user_id"
+)
+_DELETE = text("delete from regenerations where project_id = :project_id and user_id = :user_id")
+
+
+async def claim(
+    database: Database, *, limit: int, lease: float, debounce: float, max_delay: float
+) -> list[Job]:
+    """Lease up to `limit` due regenerations of any project (times in seconds).
+
+    Goes through a SECURITY DEFINER function, since claiming is the one thing that crosses
+    projects. A row whose events are still coming is re-armed instead of returned.
+    """
+    async with database.across_projects() as connection:
+        rows = await connection.execute(
+            _CLAIM,
+            {"limit": limit, "lease": lease, "debounce": debounce, "max_delay": max_delay},
+        )
+        return [Job(*row) for row in rows]
+
+
+async def backlog(database: Database) -> Backlog:
+    async with database.across_projects() as connection:
+        return Backlog(*(await connection.execute(_BACKLOG)).one())
+
+
+async def extend_leases(tx: Transaction, jobs: Sequence[Job], lease: float) -> set[int]:
+    """Push the end of the leases out; returns the tokens that are still ours."""
+    rows = await tx.execute(
+        _EXTEND,
+        user_ids=[job.user_id for job in jobs],
+        tokens=[job.lease_token for job in jobs],
+        lease=lease,
+    )
+    return {row.lease_token for row in rows}
+
+
+async def finish(tx: Transaction, job: Job, revision: int) -> Literal["done", "newer", "lost"]:
+    """Close the job that read `revision`, by its token.
+
+    `done`: nothing newer was requested, the row is gone. `newer`: events came meanwhile, the row
+    is due again. `lost`: the token is not ours, so the caller must roll back.
+    """
+    if await _owned_update(tx, _FINISH, job, revision=revision):
+        return "done"
+    return "newer" if await _owned_update(tx, _REQUEUE_NEWER, job) else "lost"
+
+
+async def retry_later(tx: Transaction, job: Job, *, error: str, delay: float) -> bool:
+    """Give the job back for a retry after a random part of `delay` seconds (full jitter)."""
+    return await _owned_update(tx, _RETRY, job, error=error, delay=delay)
+
+
+async def park(tx: Transaction, job: Job, *, error: str) -> bool:
+    """Set the job aside until new events or a person wake it."""
+    return await _owned_update(tx, _PARK, job, error=error)
+
+
+async def release(tx: Transaction, job: Job) -> bool:
+    """Give the job back unharmed, as if it had not been claimed."""
+    return await _owned_update(tx, _RELEASE, job)
+
+
+async def request_now(tx: Transaction, user_id: str, revision: int) -> None:
+    """Ask for a regeneration without debounce; a running one is left to finish."""
+    await tx.execute(_REQUEST_NOW, user_id=user_id, revision=revision)
+
+
+async def requeue_parked(tx: Transaction, user_id: str | None) -> int:
+    """Wake one parked user, or all of the project's; returns how many."""
+    return int((await tx.execute(_REQUEUE_PARKED, user_id=user_id)).rowcount)
+
+
+async def request_all(tx: Transaction, min_interactions: int) -> int:
+    """Ask for a regeneration of every eligible user of the project; returns how many were new."""
+    return int((await tx.execute(_REQUEST_ALL, min_interactions=min_interactions)).rowcount)
+
+
+async def records(
+    tx: Transaction, *, state: Literal["all", "parked", "waiting"], limit: int
+) -> list[RegenerationRecord]:
+    rows = await tx.execute(_LIST, state=state, limit=limit)
+    return [RegenerationRecord(*row) for row in rows]
+
+
+async def find(tx: Transaction, user_id: str) -> RegenerationRecord | None:
+    row = (await tx.execute(_FIND, user_id=user_id)).one_or_none()
+    return RegenerationRecord(*row) if row else None
+
+
+async def delete(tx: Transaction, user_id: str) -> None:
+    await tx.execute(_DELETE, user_id=user_id)
+
+
+async def _owned_update(tx: Transaction, statement: Any, job: Job, **parameters: Any) -> bool:
+    result = await tx.execute(statement, user_id=job.user_id, token=job.lease_token, **parameters)
+    return bool(result.rowcount)

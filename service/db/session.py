@@ -1,0 +1,157 @@
+"""Connections and transactions: one per request or phase of a job, bound to one project."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from service.errors import ConfigurationError, DatabaseUnavailable
+
+# SQLSTATE classes and codes that mean "the server cannot work now", not "the statement is wrong":
+# connection lost, insufficient resources (disk full), operator intervention, lock and statement
+# time-outs, deadlock.
+_TRANSIENT_CLASSES = ("08", "53", "57", "58")
+_TRANSIENT_CODES = {"55P03", "40P01", "40001", "25006"}
+_RETRY_AFTER_SECONDS = 2
+
+_SESSION_SETTINGS = {
+    "application_name": "bump",
+    "statement_timeout": "15000",
+    "lock_timeout": "5000",
+    "idle_in_transaction_session_timeout": "30000",
+    # The plans here are the same for every parameter; planning anew each time costs more than
+    # it could save.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+_SET_PROJECT = text("select set_config('bump.project_id', :project_id, true)")
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One open transaction that sees and writes the rows of `project_id` only (by RLS)."""
+
+    connection: AsyncConnection
+    project_id: str
+
+    async def execute(self, statement: Any, **parameters: Any) -> Any:
+        """Run `statement` with `project_id` bound as a parameter beside `parameters`."""
+        return await self.connection.execute(
+            statement, {"project_id": self.project_id, **parameters}
+        )
+
+
+class Database:
+    """The pool of one process."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def transaction(self, project_id: str) -> AsyncIterator[Transaction]:
+        """BEGIN, bind the project, work, COMMIT (ROLLBACK on an exception).
+
+        Raises DatabaseUnavailable when the server is gone, full or overloaded.
+        """
+        async with self._connection() as connection:
+            await connection.execute(_SET_PROJECT, {"project_id": project_id})
+            yield Transaction(connection, project_id)
+
+    @asynccontextmanager
+    async def across_projects(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction bound to no project: it can call the SECURITY DEFINER functions only."""
+        async with self._connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            if is_transient(error):
+                raise DatabaseUnavailable(
+                    "The database does not answer; nothing was written. Send the request again.",
+                    retry_after_seconds=_RETRY_AFTER_SECONDS,
+                ) from error
+            raise
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def open_database(url: str, pool_size: int) -> Database:
+    """A database for `url` (`postgresql+asyncpg://…`). Connects on first use."""
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        # Statements carry interaction text: it must not reach a log through an error message.
+        hide_parameters=True,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 20,
+            "server_settings": _SESSION_SETTINGS,
+        },
+    )
+    return Database(engine)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether trying again later can help: the server is gone, full, overloaded or timed out."""
+    if isinstance(error, OSError | PoolTimeoutError | InterfaceError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if error.connection_invalidated or isinstance(error.orig, OSError):
+        return True
+    return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
+
+
+async def verify_server(database: Database, expected_revision: str) -> None:
+    """Refuse to run on a database that would break a promise.
+
+    Raises ConfigurationError when commits are not durable, when row-level security would not
+    bind this role, or when the schema is not at `expected_revision`.
+    """
+    async with database.across_projects() as connection:
+        facts = (await connection.execute(text(_FACTS))).one()
+        if facts.synchronous_commit == "off":
+            raise ConfigurationError(
+                "Postgres runs with synchronous_commit = off, so an acknowledged interaction "
+                "could be lost. Set it to 'on' (or 'local') for this role and start again."
+            )
+        if facts.bypasses:
+            raise ConfigurationError(
+                "BUMP_DATABASE_URL names a superuser or BYPASSRLS role, for which projects are "
+                "not isolated. Use the application role that `bump migrate` prepares."
+            )
+        await _verify_schema(connection, expected_revision)
+
+
+_FACTS = """
+select current_setting('synchronous_commit') as synchronous_commit,
+       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) as bypasses
+"""
+
+
+async def _verify_schema(connection: AsyncConnection, expected_revision: str) -> None:
+    exists = (await connection.execute(text("select to_regclass('alembic_version')"))).scalar()
+    found = None
+    if exists:
+        found = (await connection.execute(text("select version_num from alembic_version"))).scalar()
+    if found != expected_revision:
+        raise ConfigurationError(
+            f"The schema is at {found or 'nothing'}, this version needs {expected_revision}: "
+            "run `bump migrate`."
+        )

@@ -1,0 +1,121 @@
+"""Users: the row that every writer of a user's data locks first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from service.db.session import Transaction
+from service.errors import DatabaseUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    user_id: str
+    revision: int
+    interaction_count: int
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    profiling: str
+    counted_revision: int
+
+    @property
+    def paused(self) -> bool:
+        return self.profiling == "paused"
+
+
+_COLUMNS = (
+    "user_id, revision, interaction_count, first_seen_at, last_seen_at, profiling, counted_revision"
+)
+_ENSURE = text(
+    """
+    insert into users (project_id, user_id)
+    select :project_id, u.user_id from unnest(cast(:user_ids as text[])) as u (user_id)
+    order by u.user_id collate "C"
+    on conflict do nothing
+    """
+)
+_LOCK_MANY = text(
+    """
+    select user_id, revision from users
+    where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
+    order by user_id
+    for update
+    """
+)
+_LOCK_COUNTED = text(
+    """
+    select user_id, counted_revision from users
+    where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
+    order by user_id
+    for update
+    """
+)
+_FIND = text(f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id")
+_LOCK = text(
+    f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id for update"
+)
+_SET_PROFILING = text(
+    "update users set profiling = :profiling where project_id = :project_id and user_id = :user_id"
+)
+_MARK_COUNTED = text(
+    """
+    update users u set counted_revision = greatest(u.counted_revision, c.revision)
+    from unnest(cast(:user_ids as text[]), cast(:revisions as bigint[])) as c (user_id, revision)
+    where u.project_id = :project_id and u.user_id = c.user_id
+    """
+)
+_DELETE = text("delete from users where project_id = :project_id and user_id = :user_id")
+_LOCK_ATTEMPTS = 3
+
+
+async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
+    """Create what is missing, lock all rows, and return each user's current revision.
+
+    Rows are inserted first and locked second, each pass in key order: while a transaction waits
+    in the first pass it holds only rows that nobody in the second pass can want, so two batches
+    that share users never deadlock. An erasure between the passes makes a row vanish; then both
+    are done again.
+    """
+    for _ in range(_LOCK_ATTEMPTS):
+        await tx.execute(_ENSURE, user_ids=list(user_ids))
+        rows = (await tx.execute(_LOCK_MANY, user_ids=list(user_ids))).all()
+        if len(rows) == len(user_ids):
+            return {row.user_id: row.revision for row in rows}
+    raise DatabaseUnavailable(
+        "Users of this batch are being erased right now; send it again.", retry_after_seconds=1
+    )
+
+
+async def find(tx: Transaction, user_id: str) -> UserRecord | None:
+    row = (await tx.execute(_FIND, user_id=user_id)).one_or_none()
+    return UserRecord(*row) if row else None
+
+
+async def lock(tx: Transaction, user_id: str) -> UserRecord | None:
+    """The user's row, locked until the transaction ends; None if there is no such user."""
+    row = (await tx.execute(_LOCK, user_id=user_id)).one_or_none()
+    return UserRecord(*row) if row else None
+
+
+async def set_profiling(tx: Transaction, user_id: str, profiling: str) -> None:
+    await tx.execute(_SET_PROFILING, user_id=user_id, profiling=profiling)
+
+
+async def delete(tx: Transaction, user_id: str) -> None:
+    await tx.execute(_DELETE, user_id=user_id)
+
+
+async def lock_counted(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
+    """Lock users in key order; up to which revision the population has each that still exists."""
+    rows = await tx.execute(_LOCK_COUNTED, user_ids=list(user_ids))
+    return {row.user_id: row.counted_revision for row in rows}
+
+
+async def mark_counted(tx: Transaction, revisions: dict[str, int]) -> None:
+    """Remember up to which revision each user's interactions are in the population statistics."""
+    user_ids = sorted(revisions)
+    await tx.execute(
+        _MARK_COUNTED, user_ids=user_ids, revisions=[revisions[user_id] for user_id in user_ids]
+    )

@@ -1,0 +1,1 @@
+"""What Bump talks about: plain dataclasses and pure functions, no I/O."""

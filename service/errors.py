@@ -1,0 +1,187 @@
+"""Every error that a caller can see, with its status and its stable problem type (RFC 9457).
+
+BumpError
+├── BadRequest (400)        InvalidBody, InvalidCursor
+├── Unauthenticated (401)   no key, unknown key, revoked or expired key
+├── Forbidden (403)         the key lacks the scope
+├── NotFound (404)          UserNotFound, ProfileNotFound, VersionNotFound
+├── Conflict (409)          RevisionNotReached, ProfilingPaused, TooFewInteractions, AlreadyInFlight
+├── TooLarge (413)          body or batch over its limit
+├── UnsupportedMediaType (415)
+├── Unprocessable (422)     InvalidField, IdempotencyKeyReused
+├── Unavailable (503)       DatabaseUnavailable, Draining, DownstreamNotConfigured
+├── DownstreamFailed (502)
+└── DownstreamTimedOut (504)
+
+Errors of the operator, not of a caller, are `ConfigurationError`: the process says what to do and
+does not start.
+"""
+
+from typing import Any, ClassVar
+
+PROBLEM_BASE = "https://bump.dev/problems/"
+
+
+class ConfigurationError(Exception):
+    """The process cannot start like this; the message says which setting to change."""
+
+
+class BumpError(Exception):
+    """Base of every error that is shown to a caller as a problem document."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int | None = None, **extensions: Any
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+        self.extensions = extensions
+
+    @property
+    def type_uri(self) -> str:
+        return PROBLEM_BASE + self.slug
+
+
+class BadRequest(BumpError):
+    status = 400
+    slug = "bad-request"
+    title = "Bad request"
+
+
+class InvalidBody(BadRequest):
+    slug = "invalid-body"
+    title = "The body cannot be read"
+
+
+class InvalidCursor(BadRequest):
+    slug = "invalid-cursor"
+    title = "The cursor was not issued by this service"
+
+
+class Unauthenticated(BumpError):
+    status = 401
+    slug = "unauthenticated"
+    title = "A valid API key is needed"
+
+
+class Forbidden(BumpError):
+    status = 403
+    slug = "forbidden"
+    title = "The API key lacks the scope"
+
+
+class NotFound(BumpError):
+    status = 404
+    slug = "not-found"
+    title = "Not found"
+
+
+class UserNotFound(NotFound):
+    slug = "user-not-found"
+    title = "No such user"
+
+
+class ProfileNotFound(NotFound):
+    slug = "profile-not-found"
+    title = "The user has no profile yet"
+
+
+class VersionNotFound(NotFound):
+    slug = "version-not-found"
+    title = "The user has no such profile version"
+
+
+class MethodNotAllowed(BumpError):
+    status = 405
+    slug = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class Conflict(BumpError):
+    status = 409
+    slug = "conflict"
+    title = "Conflict"
+
+
+class RevisionNotReached(Conflict):
+    slug = "revision-not-reached"
+    title = "The profile has not read that revision yet"
+
+
+class ProfilingPaused(Conflict):
+    slug = "profiling-paused"
+    title = "Profiling is paused for this user"
+
+
+class TooFewInteractions(Conflict):
+    slug = "too-few-interactions"
+    title = "The history is too short for a profile"
+
+
+class TooLarge(BumpError):
+    status = 413
+    slug = "too-large"
+    title = "Too large"
+
+
+class UnsupportedMediaType(BumpError):
+    status = 415
+    slug = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class Unprocessable(BumpError):
+    status = 422
+    slug = "unprocessable"
+    title = "Unprocessable"
+
+
+class InvalidField(Unprocessable):
+    slug = "invalid-field"
+    title = "A field is invalid"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    slug = "idempotency-key-reused"
+    title = "The idempotency key was used for another request"
+
+
+class Unavailable(BumpError):
+    status = 503
+    slug = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    slug = "database-unavailable"
+    title = "The database does not answer"
+
+
+class Draining(Unavailable):
+    slug = "draining"
+    title = "This process is shutting down"
+
+
+class DownstreamNotConfigured(Unavailable):
+    slug = "downstream-not-configured"
+    title = "No downstream model is configured"
+
+
+class DownstreamFailed(BumpError):
+    status = 502
+    slug = "downstream-failed"
+    title = "The downstream model failed"
+
+
+class DownstreamTimedOut(BumpError):
+    status = 504
+    slug = "downstream-timed-out"
+    title = "The downstream model did not answer in time"
+
+
+class LeaseLost(Exception):
+    """Another worker, an erasure or a pause owns this regeneration now: nothing was written."""

@@ -1,0 +1,110 @@
+"""Take interactions in: validated, deduplicated, each user's revision raised, regeneration asked.
+
+One transaction a batch. The answer is given after the commit, so what was acknowledged is kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.cache import ProfileCache
+from service.db import interactions, users
+from service.db.interactions import InsertedKey, NewInteraction, RegenerationPolicy
+from service.db.session import Database, Transaction
+from service.telemetry import INGESTED
+
+
+class Rejection(NamedTuple):
+    """An item that cannot be stored, with what it said of itself and why it was refused."""
+
+    user_id: str | None
+    event_id: str | None
+    reason: str
+
+
+class ItemStatus(StrEnum):
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    status: ItemStatus
+    user_id: str | None
+    event_id: str | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """One result per item, in the order in which they came, and every user's revision."""
+
+    items: tuple[ItemResult, ...]
+    revisions: dict[str, int]
+
+    def count(self, status: ItemStatus) -> int:
+        return sum(item.status is status for item in self.items)
+
+
+async def ingest(
+    database: Database,
+    cache: ProfileCache,
+    project_id: str,
+    items: Sequence[NewInteraction | Rejection],
+    policy: RegenerationPolicy,
+) -> IngestResult:
+    """Store what is valid and new; rejected items take nothing down with them.
+
+    Raises DatabaseUnavailable, and then nothing of the batch was written.
+    """
+    async with database.transaction(project_id) as tx:
+        result = await write_batch(tx, items, policy)
+    await announce(cache, project_id, result)
+    return result
+
+
+async def write_batch(
+    tx: Transaction, items: Sequence[NewInteraction | Rejection], policy: RegenerationPolicy
+) -> IngestResult:
+    """The part inside the transaction, for callers that write something beside it."""
+    valid = [item for item in items if isinstance(item, NewInteraction)]
+    if not valid:
+        return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
+    before = await users.ensure_and_lock(tx, sorted({item.user_id for item in valid}))
+    inserted = await interactions.insert_new(tx, valid, policy)
+    grown = {key.user_id for key in inserted}
+    revisions = {user: revision + (user in grown) for user, revision in before.items()}
+    return IngestResult(_in_order(items, inserted), revisions)
+
+
+async def announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:
+    """The part after the commit: readers learn of the new revisions, metrics of the outcome."""
+    for status in ItemStatus:
+        INGESTED.labels(status.value).inc(result.count(status))
+    grown = {item.user_id for item in result.items if item.status is ItemStatus.ACCEPTED}
+    await cache.raise_revisions(
+        project_id, {user: rev for user, rev in result.revisions.items() if user in grown}
+    )
+
+
+def _in_order(
+    items: Sequence[NewInteraction | Rejection], inserted: set[InsertedKey]
+) -> tuple[ItemResult, ...]:
+    fresh = set(inserted)
+    results = []
+    for item in items:
+        if isinstance(item, Rejection):
+            results.append(_rejected(item))
+            continue
+        key = InsertedKey(item.user_id, item.source, item.event_id)
+        status = ItemStatus.ACCEPTED if key in fresh else ItemStatus.DUPLICATE
+        # The same key again in one batch is a duplicate of its first appearance.
+        fresh.discard(key)
+        results.append(ItemResult(status, item.user_id, item.event_id))
+    return tuple(results)
+
+
+def _rejected(item: Rejection) -> ItemResult:
+    return ItemResult(ItemStatus.REJECTED, item.user_id, item.event_id, item.reason)

@@ -1,0 +1,182 @@
+"""Rewrite one user's profile: read (transaction), generate (none open), finish (transaction).
+
+The read fixes the revision that it saw; the finish writes only while the lease is ours. So a
+worker that was frozen, an erasure or a pause in between leaves nothing behind.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from service.cache import Entry, ProfileCache
+from service.db import interactions, population, profiles, regenerations, users
+from service.db.regenerations import Job
+from service.db.session import Database, Transaction
+from service.domain.interaction import Interaction
+from service.domain.profile import (
+    Corrections,
+    Draft,
+    Profile,
+    ProfileOrigin,
+    ProfileStatus,
+    Statement,
+    apply_corrections,
+    implausible_change,
+    render_text,
+)
+from service.domain.prompts import neutralise
+from service.domain.tokens import estimate_tokens
+from service.errors import LeaseLost
+from service.generators.generator import Generator
+from service.generators.population import Population
+from service.telemetry import FRESHNESS_LAG
+
+log = structlog.get_logger()
+
+# Statistics are folded in when the uncounted interactions could change them by this share.
+_COUNT_FROM_SHARE = 0.005
+
+# Above every revision, to close a job whatever was requested.
+_ANY_REVISION = 2**62
+
+Outcome = Literal["written", "quarantined", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a run reads, all as of `revision`. The history is oldest first."""
+
+    revision: int
+    counted_revision: int
+    history: tuple[Interaction, ...]
+    serving: Profile | None
+
+
+async def read_snapshot(database: Database, job: Job, history_limit: int) -> Snapshot | None:
+    """The history as of one revision; None where the user is gone or paused."""
+    async with database.transaction(job.project_id) as tx:
+        user = await users.find(tx, job.user_id)
+        if user is None or user.paused:
+            await regenerations.finish(tx, job, revision=_ANY_REVISION)
+            return None
+        history = await interactions.latest(
+            tx, job.user_id, revision=user.revision, limit=history_limit
+        )
+        serving = await profiles.serving(tx, job.user_id)
+        return Snapshot(user.revision, user.counted_revision, history, serving)
+
+
+async def count_population(
+    database: Database, project_id: str, snapshots: dict[str, Snapshot]
+) -> Population:
+    """The project's population, with what these users did since they were last counted.
+
+    Exactly once: the statistics and each user's `counted_revision` change in one transaction. A
+    trickle of events waits until it could matter, so the statistics are rewritten a number of
+    times that grows with the logarithm of the history.
+    """
+    async with database.transaction(project_id) as tx:
+        stored = await population.load(tx)
+    known = Population.from_bytes(stored) if stored else Population.empty()
+    waiting = sum(len(_uncounted(snapshot)) for snapshot in snapshots.values())
+    if waiting <= known.interactions * _COUNT_FROM_SHARE:
+        return known
+    async with database.transaction(project_id) as tx:
+        # Users before everything else: an erasure or a second worker may hold them.
+        counted = await users.lock_counted(tx, sorted(snapshots))
+        current = Population.from_bytes(
+            await population.lock(tx, empty=Population.empty().to_bytes())
+        )
+        for user_id, counted_revision in counted.items():
+            snapshot = replace(snapshots[user_id], counted_revision=counted_revision)
+            seen = [i for i in snapshot.history if i.revision <= counted_revision]
+            current.observe(seen, _uncounted(snapshot))
+        await population.save(tx, current.to_bytes(), current.interactions)
+        await users.mark_counted(tx, {user: snapshots[user].revision for user in counted})
+    return current
+
+
+async def regenerate(
+    database: Database,
+    cache: ProfileCache,
+    generator: Generator,
+    job: Job,
+    snapshot: Snapshot,
+    known: Population,
+) -> Outcome:
+    """Write, check and finish one profile.
+
+    Raises LeaseLost when the job is not ours any more; then nothing was written.
+    """
+    draft = await generator.write(snapshot.history, known)
+    token = await cache.begin_write(job.project_id, job.user_id)
+    async with database.transaction(job.project_id) as tx:
+        written = await _finish(tx, job, snapshot, draft)
+        user = await users.find(tx, job.user_id)
+    if written is None or user is None:
+        return "dropped"
+    if written.status is ProfileStatus.QUARANTINED:
+        log.warning("profile_quarantined", version=written.version)
+        return "quarantined"
+    entry = Entry.of_profile(job.project_id, written)
+    await cache.store(entry, revision=user.revision, token=token)
+    FRESHNESS_LAG.observe((datetime.now(UTC) - job.first_requested_at).total_seconds())
+    return "written"
+
+
+async def _finish(tx: Transaction, job: Job, snapshot: Snapshot, draft: Draft) -> Profile | None:
+    user = await users.lock(tx, job.user_id)
+    state = await regenerations.finish(tx, job, snapshot.revision)
+    if state == "lost":
+        raise LeaseLost
+    if user is None or user.paused:
+        return None
+    corrections = await profiles.find_corrections(tx, job.user_id)
+    serving = await profiles.serving(tx, job.user_id)
+    statements = safe_statements(draft, corrections)
+    if serving and not _is_news(serving, statements, snapshot, draft.generator):
+        return None
+    return await profiles.add_version(
+        tx,
+        job.user_id,
+        statements=statements,
+        revision=snapshot.revision,
+        generator=draft.generator,
+        tokens=estimate_tokens(render_text(statements)),
+        status=_status(serving, statements, snapshot, draft.generator),
+        origin=ProfileOrigin.GENERATED,
+    )
+
+
+def safe_statements(draft: Draft, corrections: Corrections) -> tuple[Statement, ...]:
+    """The draft as it may be stored: neutralised, corrected, nothing empty."""
+    neutral = (replace(s, text=neutralise(s.text)) for s in draft.statements)
+    return apply_corrections([s for s in neutral if s.text], corrections)
+
+
+def _is_news(
+    serving: Profile, statements: tuple[Statement, ...], snapshot: Snapshot, generator: str
+) -> bool:
+    return (serving.revision, serving.generator, serving.statements) != (
+        snapshot.revision,
+        generator,
+        statements,
+    )
+
+
+def _status(
+    serving: Profile | None, statements: tuple[Statement, ...], snapshot: Snapshot, generator: str
+) -> ProfileStatus:
+    # Another generator may say everything differently; only a sudden turn of the same one is odd.
+    if serving is None or serving.generator != generator:
+        return ProfileStatus.SERVING
+    unread = sum(i.revision > serving.revision for i in snapshot.history)
+    if implausible_change(serving.statements, statements, unread / max(1, len(snapshot.history))):
+        return ProfileStatus.QUARANTINED
+    return ProfileStatus.SERVING
+
+
+def _uncounted(snapshot: Snapshot) -> list[Interaction]:
+    return [i for i in snapshot.history if i.revision > snapshot.counted_revision]

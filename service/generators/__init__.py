@@ -1,0 +1,1 @@
+"""What writes profiles. Every generator turns one history into a `Draft`."""

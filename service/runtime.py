@@ -1,0 +1,92 @@
+"""Builds one process's resources from Settings. Besides the commands, nothing else reads them."""
+
+from dataclasses import dataclass
+
+from service.cache import ProfileCache, open_cache
+from service.config import Settings
+from service.db.interactions import RegenerationPolicy
+from service.db.regenerations import PRIORITY_INGEST
+from service.db.session import Database, open_database, verify_server
+from service.errors import ConfigurationError
+from service.flows.read_profile import ProfileReader
+from service.generators.extractive import ExtractiveGenerator
+from service.generators.generator import Generator
+from service.llm.client import ChatClient
+
+SCHEMA_REVISION = "0001"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the API or a worker holds for its lifetime."""
+
+    settings: Settings
+    database: Database
+    cache: ProfileCache
+    reader: ProfileReader
+    downstream: ChatClient | None
+
+    async def close(self) -> None:
+        if self.downstream:
+            await self.downstream.close()
+        await self.cache.close()
+        await self.database.close()
+
+
+async def open_runtime(settings: Settings) -> Runtime:
+    """Connect and check. Raises ConfigurationError when a promise could not be kept."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise ConfigurationError(
+            "Set BUMP_DATABASE_URL and BUMP_REDIS_URL, or start everything with `bump up`."
+        )
+    database = open_database(
+        settings.database_url.get_secret_value(), pool_size=settings.database_pool_size
+    )
+    cache = open_cache(
+        settings.redis_url.get_secret_value(),
+        timeout=settings.redis_timeout,
+        retry_after=settings.redis_retry_after,
+        profile_ttl=settings.profile_ttl,
+        revision_ttl=settings.revision_ttl,
+    )
+    try:
+        await verify_server(database, SCHEMA_REVISION)
+    except BaseException:
+        await cache.close()
+        await database.close()
+        raise
+    return Runtime(
+        settings=settings,
+        database=database,
+        cache=cache,
+        reader=ProfileReader(database, cache),
+        downstream=_open_downstream(settings),
+    )
+
+
+def open_generator(settings: Settings) -> Generator:
+    return ExtractiveGenerator(max_tokens=settings.profile_tokens)
+
+
+def regeneration_policy(settings: Settings, priority: int = PRIORITY_INGEST) -> RegenerationPolicy:
+    return RegenerationPolicy(
+        min_interactions=settings.min_interactions,
+        debounce=settings.debounce,
+        priority=priority,
+    )
+
+
+def _open_downstream(settings: Settings) -> ChatClient | None:
+    if settings.downstream_url is None:
+        return None
+    if settings.downstream_model is None:
+        raise ConfigurationError(
+            "BUMP_DOWNSTREAM_URL is set but BUMP_DOWNSTREAM_MODEL is not: name the model to call."
+        )
+    key = settings.downstream_api_key
+    return ChatClient(
+        base_url=settings.downstream_url,
+        model=settings.downstream_model,
+        api_key=key.get_secret_value() if key else None,
+        deadline=settings.downstream_timeout,
+    )

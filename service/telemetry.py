@@ -1,0 +1,76 @@
+"""Logs and metrics. No log line carries interaction text, profile text, user ids or secrets."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LAG_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+
+INGESTED = Counter("bump_interactions_total", "Interactions received, by outcome.", ["status"])
+QUEUE_DEPTH = Gauge("bump_regenerations_waiting", "Regenerations waiting or running.")
+QUEUE_OLDEST = Gauge(
+    "bump_regenerations_oldest_seconds", "Age of the oldest regeneration that is due."
+)
+QUEUE_PARKED = Gauge("bump_regenerations_parked", "Regenerations parked after repeated failure.")
+FRESHNESS_LAG = Histogram(
+    "bump_freshness_lag_seconds",
+    "From the first interaction a profile had not read to the profile that has read it.",
+    buckets=_LAG_SECONDS,
+)
+REGENERATION_SECONDS = Histogram(
+    "bump_regeneration_seconds",
+    "One regeneration, from reading the history to the committed profile.",
+    ["generator", "outcome"],
+    buckets=_SECONDS,
+)
+CACHE_READS = Counter(
+    "bump_cache_reads_total", "Profile reads, by what the cache said.", ["result"]
+)
+REQUEST_SECONDS = Histogram(
+    "bump_request_seconds", "HTTP requests.", ["route", "method", "status"], buckets=_SECONDS
+)
+DOWNSTREAM_SECONDS = Histogram(
+    "bump_downstream_seconds", "Calls of the downstream model.", ["outcome"], buckets=_SECONDS
+)
+DOWNSTREAM_FIRST_TOKEN = Histogram(
+    "bump_downstream_first_token_seconds", "Time to the first streamed token.", buckets=_SECONDS
+)
+
+
+def configure_logging(level: str, process: str) -> None:
+    """JSON lines on stderr; the standard library's loggers go through the same pipe."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(process),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(level.upper()),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processor=structlog.processors.JSONRenderer(),
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _named(process: str) -> structlog.types.Processor:
+    def add(
+        _logger: Any, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        event["process"] = process
+        return event
+
+    return add

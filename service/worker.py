@@ -1,0 +1,269 @@
+"""The worker: claim → regenerate → finish, under a lease it keeps alive, until told to drain."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from service.cache import ProfileCache
+from service.db import regenerations
+from service.db.regenerations import Job
+from service.db.session import Database
+from service.errors import BumpError, DatabaseUnavailable, LeaseLost
+from service.flows.regenerate import Snapshot, count_population, read_snapshot, regenerate
+from service.generators.generator import Generator
+from service.generators.population import Population
+from service.telemetry import (
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+    QUEUE_PARKED,
+    REGENERATION_SECONDS,
+)
+
+log = structlog.get_logger()
+
+_HEARTBEATS_PER_LEASE = 3
+_GAUGE_SECONDS = 5.0
+
+Result = TypeVar("Result")
+
+
+class AttemptsExhausted(Exception):
+    """Earlier attempts ended without a word, as when the job kills its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPolicy:
+    """How a worker claims and retries. Times in seconds."""
+
+    batch: int
+    concurrency: int
+    poll: float
+    lease: float
+    debounce: float
+    max_delay: float
+    max_attempts: int
+    backoff: float
+    history_limit: int
+    drain_timeout: float
+
+
+class Worker:
+    """One worker process. Any number of them share a database without doing a job twice."""
+
+    def __init__(
+        self,
+        database: Database,
+        cache: ProfileCache,
+        generator: Generator,
+        policy: WorkerPolicy,
+    ) -> None:
+        self._database = database
+        self._cache = cache
+        self._generator = generator
+        self._policy = policy
+        self._slots = asyncio.Semaphore(policy.concurrency)
+        self._held: set[Job] = set()
+        self._batches: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._draining = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain: finish what runs, give back what does not."""
+        background = [
+            asyncio.create_task(self._keep_leases()),
+            asyncio.create_task(self._watch_backlog()),
+        ]
+        try:
+            while not stop.is_set():
+                if not await self._claim_once():
+                    await _wait_for(stop, self._policy.poll)
+            await self._drain()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def _claim_once(self) -> bool:
+        """Claim what there is room for and start it; False when it is time to pause."""
+        free = self._policy.batch - len(self._held)
+        if free <= 0:
+            self._room.clear()
+            await _wait_for(self._room, self._policy.poll)
+            return True
+        try:
+            jobs = await regenerations.claim(
+                self._database,
+                limit=free,
+                lease=self._policy.lease,
+                debounce=self._policy.debounce,
+                max_delay=self._policy.max_delay,
+            )
+        except DatabaseUnavailable:
+            log.warning("database_unavailable")
+            return False
+        by_project: dict[str, list[Job]] = defaultdict(list)
+        for job in jobs:
+            by_project[job.project_id].append(job)
+        for project_id, project_jobs in by_project.items():
+            self._held.update(project_jobs)
+            batch = asyncio.create_task(self._run_batch(project_id, project_jobs))
+            self._batches.add(batch)
+            batch.add_done_callback(self._batches.discard)
+        return len(jobs) == free
+
+    async def _run_batch(self, project_id: str, jobs: Sequence[Job]) -> None:
+        try:
+            # A new project's first users are counted before the first profile is written, so
+            # that they are seen against each other.
+            snapshots = await self._read_all(jobs)
+            known = await self._count(project_id, snapshots)
+            await asyncio.gather(
+                *(self._run_job(job, snapshot, known) for job, snapshot in snapshots.items())
+            )
+        finally:
+            for job in jobs:
+                self._let_go(job)
+
+    async def _read_all(self, jobs: Sequence[Job]) -> dict[Job, Snapshot]:
+        snapshots = {}
+        for job in jobs:
+            snapshot = await self._attempt(job, self._read(job))
+            if snapshot is None:
+                self._let_go(job)
+            else:
+                snapshots[job] = snapshot
+        return snapshots
+
+    async def _read(self, job: Job) -> Snapshot | None:
+        if job.attempts > self._policy.max_attempts:
+            raise AttemptsExhausted
+        return await read_snapshot(self._database, job, self._policy.history_limit)
+
+    async def _count(self, project_id: str, snapshots: dict[Job, Snapshot]) -> Population:
+        try:
+            return await count_population(
+                self._database,
+                project_id,
+                {job.user_id: snapshot for job, snapshot in snapshots.items()},
+            )
+        except DatabaseUnavailable:
+            return Population.empty()
+
+    async def _run_job(self, job: Job, snapshot: Snapshot, known: Population) -> None:
+        try:
+            async with self._slots:
+                if self._draining:
+                    await self._release(job)
+                else:
+                    await self._attempt(job, self._regenerate(job, snapshot, known))
+        except asyncio.CancelledError:
+            await self._release(job)
+            raise
+        finally:
+            self._let_go(job)
+
+    async def _regenerate(self, job: Job, snapshot: Snapshot, known: Population) -> None:
+        started = monotonic()
+        outcome = "failed"
+        try:
+            outcome = await regenerate(
+                self._database, self._cache, self._generator, job, snapshot, known
+            )
+        except LeaseLost:
+            outcome = "lost"
+        finally:
+            REGENERATION_SECONDS.labels(self._generator.name, outcome).observe(
+                monotonic() - started
+            )
+
+    async def _attempt(self, job: Job, work: Awaitable[Result]) -> Result | None:
+        """The result of `work`; on failure the job is retried later or parked, and it is None."""
+        try:
+            return await work
+        except Exception as error:
+            log.warning(
+                "regeneration_failed",
+                error=type(error).__name__,
+                attempt=job.attempts,
+                exc_info=not isinstance(error, BumpError),
+            )
+            await self._give_up(job, error)
+            return None
+
+    async def _give_up(self, job: Job, error: Exception) -> None:
+        # Only messages of our own are known to carry nothing of a history.
+        reason = str(error) if isinstance(error, BumpError) else type(error).__name__
+        try:
+            async with self._database.transaction(job.project_id) as tx:
+                if job.attempts >= self._policy.max_attempts:
+                    await regenerations.park(tx, job, error=reason)
+                else:
+                    delay = self._policy.backoff * 2 ** (job.attempts - 1)
+                    await regenerations.retry_later(tx, job, error=reason, delay=delay)
+        except DatabaseUnavailable:
+            log.warning("database_unavailable")  # the lease ends by itself
+
+    async def _release(self, job: Job) -> None:
+        try:
+            async with self._database.transaction(job.project_id) as tx:
+                await regenerations.release(tx, job)
+        except DatabaseUnavailable:
+            log.warning("database_unavailable")
+
+    def _let_go(self, job: Job) -> None:
+        self._held.discard(job)
+        self._room.set()
+
+    async def _drain(self) -> None:
+        self._draining = True
+        if not self._batches:
+            return
+        _, unfinished = await asyncio.wait(self._batches, timeout=self._policy.drain_timeout)
+        for batch in unfinished:
+            batch.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.lease / _HEARTBEATS_PER_LEASE)
+            by_project: dict[str, list[Job]] = defaultdict(list)
+            for job in self._held:
+                by_project[job.project_id].append(job)
+            for project_id, jobs in by_project.items():
+                await self._extend(project_id, jobs)
+
+    async def _extend(self, project_id: str, jobs: Sequence[Job]) -> None:
+        try:
+            async with self._database.transaction(project_id) as tx:
+                kept = await regenerations.extend_leases(tx, jobs, self._policy.lease)
+        except DatabaseUnavailable:
+            log.warning("database_unavailable")
+            return
+        if len(kept) < len(jobs):
+            # Their finish will be refused by the fence; nothing to undo here.
+            log.info("leases_lost", count=len(jobs) - len(kept))
+
+    async def _watch_backlog(self) -> None:
+        while True:
+            try:
+                backlog = await regenerations.backlog(self._database)
+            except DatabaseUnavailable:
+                log.warning("database_unavailable")
+            else:
+                QUEUE_DEPTH.set(backlog.waiting)
+                QUEUE_PARKED.set(backlog.parked)
+                QUEUE_OLDEST.set(backlog.oldest_seconds)
+            await asyncio.sleep(_GAUGE_SECONDS)
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
