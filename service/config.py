@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     downstream_model: str | None = None
     downstream_api_key: SecretStr | None = None
     downstream_timeout: PositiveFloat = Field(default=60.0, description="deadline of a whole call")
+    prompt_profile_tokens: PositiveInt = Field(
+        default=400, description="that a profile with its template may take in a prompt"
+    )
     downstream_context: PositiveInt = Field(
         default=8_192, description="context window of the downstream model"
     )
@@ -78,6 +81,10 @@ class Settings(BaseSettings):
         ge=0,
         le=65_535,
         description="where a worker serves /metrics; the API has its own",
+    )
+    metrics_host: str = "127.0.0.1"
+    drain_delay: float = Field(
+        default=1.0, ge=0, description="that /readyz says no before connections are refused"
     )
     drain_timeout: PositiveFloat = Field(
         default=25.0, description="for requests and jobs in flight"

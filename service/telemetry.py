@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import structlog
@@ -48,7 +49,7 @@ def configure_logging(level: str, process: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _named(process),
-        structlog.processors.format_exc_info,
+        _exception_without_message,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -64,6 +65,25 @@ def configure_logging(level: str, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _exception_without_message(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Where it was raised and its type: a message may quote what a user wrote."""
+    exc_info = event.pop("exc_info", None)
+    if not exc_info:
+        return event
+    error = exc_info if isinstance(exc_info, BaseException) else None
+    if error is None:
+        error = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
+    if error is not None:
+        event["exception"] = type(error).__name__
+        event["raised_at"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)[-8:]
+        ]
+    return event
 
 
 def _named(process: str) -> structlog.types.Processor:

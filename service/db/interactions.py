@@ -150,9 +150,9 @@ async def latest(
 
 
 async def page_before(
-    tx: Transaction, user_id: str, *, before: tuple[datetime, str, str] | None, limit: int
+    tx: Transaction, user_id: str, *, before: tuple[datetime, str, str] | None, limit: int | None
 ) -> list[Interaction]:
-    """Up to `limit` interactions, newest first, that come before the order key `before`."""
+    """Up to `limit` interactions (None: all), newest first, before the order key `before`."""
     occurred_at, source, event_id = before or (None, "", "")
     rows = await tx.execute(
         _PAGE,

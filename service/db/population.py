@@ -23,7 +23,8 @@ _SAVE = text(
 
 
 async def load(tx: Transaction) -> bytes | None:
-    return (await tx.execute(_LOAD)).scalar_one_or_none()
+    stored = (await tx.execute(_LOAD)).scalar_one_or_none()
+    return None if stored is None else bytes(stored)
 
 
 async def lock(tx: Transaction, empty: bytes) -> bytes:

@@ -118,11 +118,11 @@ def is_transient(error: Exception) -> bool:
     return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
 
 
-async def verify_server(database: Database, expected_revision: str) -> None:
+async def verify_server(database: Database, needed_revision: str) -> None:
     """Refuse to run on a database that would break a promise.
 
     Raises ConfigurationError when commits are not durable, when row-level security would not
-    bind this role, or when the schema is not at `expected_revision`.
+    bind this role, or when the schema is older than `needed_revision`.
     """
     async with database.across_projects() as connection:
         facts = (await connection.execute(text(_FACTS))).one()
@@ -136,7 +136,7 @@ async def verify_server(database: Database, expected_revision: str) -> None:
                 "BUMP_DATABASE_URL names a superuser or BYPASSRLS role, for which projects are "
                 "not isolated. Use the application role that `bump migrate` prepares."
             )
-        await _verify_schema(connection, expected_revision)
+        await _verify_schema(connection, needed_revision)
 
 
 _FACTS = """
@@ -145,13 +145,16 @@ select current_setting('synchronous_commit') as synchronous_commit,
 """
 
 
-async def _verify_schema(connection: AsyncConnection, expected_revision: str) -> None:
+async def _verify_schema(connection: AsyncConnection, needed_revision: str) -> None:
     exists = (await connection.execute(text("select to_regclass('alembic_version')"))).scalar()
-    found = None
+    found = ""
     if exists:
-        found = (await connection.execute(text("select version_num from alembic_version"))).scalar()
-    if found != expected_revision:
+        found = str(
+            (await connection.execute(text("select version_num from alembic_version"))).scalar()
+        )
+    # A newer schema is fine: revisions are additive, so old and new code run side by side.
+    if found < needed_revision:
         raise ConfigurationError(
-            f"The schema is at {found or 'nothing'}, this version needs {expected_revision}: "
+            f"The schema is at {found or 'nothing'}, this version needs {needed_revision}: "
             "run `bump migrate`."
         )

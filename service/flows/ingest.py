@@ -3,15 +3,16 @@
 One transaction a batch. The answer is given after the commit, so what was acknowledged is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from service.cache import ProfileCache
-from service.db import interactions, users
+from service.db import idempotency, interactions, users
 from service.db.interactions import InsertedKey, NewInteraction, RegenerationPolicy
 from service.db.session import Database, Transaction
+from service.errors import IdempotencyKeyReused
 from service.telemetry import INGESTED
 
 
@@ -63,6 +64,43 @@ async def ingest(
         result = await write_batch(tx, items, policy)
     await announce(cache, project_id, result)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A request that may be sent again: its key, and the digest of what it asks for."""
+
+    key: str
+    sha256: bytes
+
+
+async def ingest_once(
+    database: Database,
+    cache: ProfileCache,
+    project_id: str,
+    items: Sequence[NewInteraction | Rejection],
+    policy: RegenerationPolicy,
+    *,
+    request: IdempotentRequest,
+    render: Callable[[IngestResult], bytes],
+) -> tuple[bytes, bool]:
+    """Like `ingest`, but the same request again gets the first answer: (response, replayed).
+
+    Raises IdempotencyKeyReused when the key came with another request within a day.
+    """
+    async with database.transaction(project_id) as tx:
+        earlier = await idempotency.reserve(tx, request.key, request.sha256)
+        if earlier and earlier.request_sha256 != request.sha256:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used for another request in the last 24 hours."
+            )
+        if earlier:
+            return earlier.response, True
+        result = await write_batch(tx, items, policy)
+        response = render(result)
+        await idempotency.store_response(tx, request.key, response)
+    await announce(cache, project_id, result)
+    return response, False
 
 
 async def write_batch(

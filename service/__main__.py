@@ -1,0 +1,299 @@
+"""The command line. Every command imports what it needs when it runs, so `bump --help` is quick."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    help="User profiles for LLM applications, with a measured quality for every version served.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+keys_app = typer.Typer(help="API keys of a project.", no_args_is_help=True)
+queue_app = typer.Typer(help="What waits to be regenerated.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(queue_app, name="regenerations")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the embedded servers keep their data.", envvar="BUMP_DATA_DIR"),
+]
+Project = Annotated[str, typer.Option(help="The project (tenant).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+@app.command()
+def up(
+    host: Annotated[
+        str, typer.Option(help="Other than loopback only with API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    data_dir: DataDir = None,
+) -> None:
+    """Start everything on this machine: Postgres, Valkey, the API and a worker."""
+    from service.commands.up import up as run
+    from service.embedded import default_data_dir
+
+    run(data_dir or default_data_dir(), host, port, lambda line: _err.print(line))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+) -> None:
+    """Run the API."""
+    from service.commands.serve import serve as run
+    from service.commands.settings import read_settings
+
+    run(read_settings(), host, port, workers)
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker that writes profiles. Start as many as you like."""
+    from service.commands.settings import read_settings
+    from service.commands.work import work
+
+    work(read_settings())
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database schema to this version."""
+    from service.commands.migrate import migrate as run
+    from service.commands.settings import admin_url, read_settings, resolve_settings
+
+    settings = read_settings()
+    if settings.database_admin_url is None:
+        settings = resolve_settings(data_dir)
+    app_url = settings.database_url.get_secret_value() if settings.database_url else None
+    run(admin_url(settings), app_url)
+    _err.print("The schema is up to date.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(help="JSON lines, gzip too; - for standard input.")],
+    project: Project = "default",
+    from_start: Annotated[bool, typer.Option(help="Do not resume an interrupted import.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Ingest a file of interactions. It resumes, and is safe to repeat."""
+    from service.commands.importing import import_file
+    from service.commands.settings import resolve_settings
+    from service.embedded import default_data_dir
+
+    if file != "-" and not Path(file).is_file():
+        _fail(f"There is no file {file}.")
+    state_dir = (data_dir or default_data_dir()) / "imports"
+    settings = resolve_settings(data_dir)
+    report = _run(import_file(settings, file, project, state_dir, from_start=from_start))
+    summary = {
+        "lines": report.lines,
+        "accepted": report.accepted,
+        "duplicates": report.duplicates,
+        "rejected": report.rejected,
+        "users": len(report.users),
+    }
+    if as_json:
+        _print_json(summary)
+    else:
+        _out.print(", ".join(f"{value:,} {name}" for name, value in summary.items()))
+    for number, reason in report.first_rejections:
+        _err.print(f"line {number}: {reason}", markup=False)
+    raise typer.Exit(1 if report.rejected else 0)
+
+
+@keys_app.command("create")
+def keys_create(
+    project: Project = "default",
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "default",
+    scope: Annotated[
+        list[str], typer.Option(help="ingest, read, personalize or admin; repeat for more.")
+    ] = ["ingest", "read", "personalize"],  # noqa: B006 - typer reads it once
+    days: Annotated[float | None, typer.Option(min=0, help="Expires after so many days.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a key. It is shown once."""
+    from service.commands.keys import create_key
+    from service.commands.settings import resolve_settings
+    from service.db.projects import Scope
+
+    unknown = set(scope) - set(Scope)
+    if unknown:
+        _fail(f"Unknown scope {sorted(unknown)[0]!r}: use ingest, read, personalize or admin.")
+    scopes = [Scope(value) for value in scope]
+    _show_key(_run(create_key(resolve_settings(data_dir), project, name, scopes, days)), as_json)
+
+
+@keys_app.command("list")
+def keys_list(
+    project: Project = "default", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """List a project's keys, without their secrets."""
+    from service.commands.keys import list_keys
+    from service.commands.settings import resolve_settings
+
+    rows = [
+        {
+            "prefix": key.prefix,
+            "name": key.name,
+            "scopes": " ".join(sorted(key.scopes)),
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "revoked_at": key.revoked_at,
+        }
+        for key in _run(list_keys(resolve_settings(data_dir), project))
+    ]
+    _show_rows(rows, as_json, empty=f"Project {project} has no keys.")
+
+
+@keys_app.command("revoke")
+def keys_revoke(prefix: str, project: Project = "default", data_dir: DataDir = None) -> None:
+    """Revoke a key by its prefix (the part after `bump_`). It ends within seconds."""
+    from service.commands.keys import revoke_key
+    from service.commands.settings import resolve_settings
+
+    if not _run(revoke_key(resolve_settings(data_dir), project, prefix)):
+        _fail(f"Project {project} has no live key {prefix}.")
+    _err.print(f"Revoked {prefix}.")
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    prefix: str, project: Project = "default", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Create a successor with the same scopes; the old key works for another day."""
+    from service.commands.keys import rotate_key
+    from service.commands.settings import resolve_settings
+
+    key = _run(rotate_key(resolve_settings(data_dir), project, prefix))
+    if key is None:
+        _fail(f"Project {project} has no live key {prefix}.")
+    _show_key(key, as_json)
+
+
+@queue_app.command("list")
+def queue_list(
+    project: Project = "default",
+    state: Annotated[str, typer.Option(help="all, waiting or parked.")] = "all",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List the users whose profile waits to be rewritten."""
+    from dataclasses import asdict
+
+    from service.commands.queue_inspection import list_records
+    from service.commands.settings import resolve_settings
+
+    if state not in ("all", "waiting", "parked"):
+        _fail(f"Unknown state {state!r}: use all, waiting or parked.")
+    chosen: Literal["all", "parked", "waiting"] = state  # type: ignore[assignment]
+    records = _run(list_records(resolve_settings(data_dir), project, chosen, limit))
+    _show_rows([asdict(record) for record in records], as_json, empty="Nothing waits.")
+
+
+@queue_app.command("requeue")
+def queue_requeue(
+    user_id: Annotated[str | None, typer.Argument(help="Without: every parked user.")] = None,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="Rewrite every eligible user, parked or not.")
+    ] = False,
+    project: Project = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Wake what is parked, or ask for new profiles of everyone."""
+    from service.commands.queue_inspection import request_all, requeue
+    from service.commands.settings import resolve_settings
+
+    settings = resolve_settings(data_dir)
+    count = _run(
+        request_all(settings, project) if everyone else requeue(settings, project, user_id)
+    )
+    _err.print(f"{count} regenerations asked for.")
+
+
+@queue_app.command("explain")
+def queue_explain(
+    user_id: str, project: Project = "default", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Say why a user's profile is as it is, and what happens next."""
+    from service.commands.queue_inspection import explain
+    from service.commands.settings import resolve_settings
+
+    found = _run(explain(resolve_settings(data_dir), project, user_id))
+    if as_json:
+        _print_json(found)
+        return
+    _out.print(found.pop("verdict"), markup=False)
+    for name, value in found.items():
+        _out.print(f"  {name}: {value}", markup=False)
+
+
+def main() -> None:
+    """Run a command; an error of the operator ends it with one plain sentence and status 2."""
+    from service.embedded import EmbeddedError
+    from service.errors import BumpError, ConfigurationError
+
+    try:
+        app()
+    except (ConfigurationError, EmbeddedError) as error:
+        _fail(str(error))
+    except BumpError as error:
+        _fail(error.detail)
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    return asyncio.run(work)
+
+
+def _fail(message: str) -> NoReturn:
+    _err.print(f"bump: {message}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _show_key(key: str, as_json: bool) -> None:
+    if as_json:
+        _print_json({"key": key})
+        return
+    _out.print(key, markup=False, highlight=False, soft_wrap=True)
+    _err.print("Keep it safe: it is not stored and cannot be shown again.")
+
+
+def _show_rows(rows: Sequence[dict[str, Any]], as_json: bool, *, empty: str) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        _err.print(empty)
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    _out.print(table)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

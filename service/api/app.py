@@ -1,0 +1,110 @@
+"""The ASGI application of one API process."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from service import __version__
+from service.api import health, interactions, personalize, problems, profiles, users
+from service.api.authentication import Authenticator
+from service.api.observation import Observation
+from service.config import Settings
+from service.errors import ConfigurationError
+from service.runtime import Runtime, open_runtime
+
+log = structlog.get_logger()
+
+_DESCRIPTION = """
+POST what your users do, GET their profile, call `/v1/personalize` for tailored generations.
+
+Authenticate with `Authorization: Bearer bump_…`; the project comes from the key. Errors are
+problem documents (RFC 9457) with a stable `type`.
+"""
+
+
+def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
+    """The application. Resources open with its lifespan and close with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        runtime = await _open(settings)
+        _attach(app, runtime)
+        _drain_before_exit(app, settings.drain_delay)
+        _freeze_heap()
+        try:
+            yield
+        finally:
+            await runtime.close()
+
+    app = FastAPI(
+        title="Bump",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.draining = False
+    app.state.multiprocess = multiprocess
+    app.router.routes.insert(0, profiles.hot_route)
+    for module in (health, interactions, profiles, users, personalize):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(Observation)
+    return app
+
+
+async def _open(settings: Settings) -> Runtime:
+    try:
+        return await open_runtime(settings)
+    except ConfigurationError as error:
+        log.error("cannot_start", reason=str(error))
+        raise
+
+
+def _drain_before_exit(app: FastAPI, delay: float) -> None:
+    """On SIGTERM, say so in /readyz for `delay` seconds, and only then let the server stop.
+
+    Load balancers need that moment to send new requests elsewhere. A second signal stops at once.
+    """
+    loop = asyncio.get_running_loop()
+    stop = signal.getsignal(signal.SIGTERM)
+    if not callable(stop):
+        return
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        if app.state.draining:
+            stop(number, frame)
+            return
+        app.state.draining = True
+        loop.call_soon_threadsafe(loop.call_later, delay, stop, number, None)
+
+    signal.signal(signal.SIGTERM, drain)
+
+
+def _attach(app: FastAPI, runtime: Runtime) -> None:
+    settings = runtime.settings
+    app.state.runtime = runtime
+    app.state.authenticator = Authenticator(
+        runtime.database,
+        ttl=settings.key_cache_ttl,
+        loopback_project=settings.loopback_project if settings.auth == "loopback" else None,
+    )
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _freeze_heap() -> None:
+    # What start-up has made lives as long as the process; scanning it in every full collection
+    # costs tens of milliseconds at the 99th percentile.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

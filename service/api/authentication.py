@@ -1,0 +1,74 @@
+"""Who calls: the project and scopes behind an API key. The project comes from nowhere else."""
+
+import hmac
+from dataclasses import dataclass
+from time import monotonic
+
+from starlette.requests import HTTPConnection
+
+from service.db.projects import LiveKey, Scope, find_live_key, secret_digest, split_key
+from service.db.session import Database
+from service.errors import Forbidden, Unauthenticated
+
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_MAX_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    project_id: str
+    scopes: frozenset[Scope]
+
+
+class Authenticator:
+    """Checks keys; remembers what the database said of a prefix for `ttl` seconds.
+
+    `loopback_project` set: a call without a key from this machine acts as that project, with
+    every scope. It is for the embedded default only.
+    """
+
+    def __init__(self, database: Database, *, ttl: float, loopback_project: str | None) -> None:
+        self._database = database
+        self._ttl = ttl
+        self._loopback = Caller(loopback_project, frozenset(Scope)) if loopback_project else None
+        self._remembered: dict[str, tuple[float, LiveKey | None]] = {}
+
+    async def authenticate(self, connection: HTTPConnection, scope: Scope) -> Caller:
+        """Raises Unauthenticated without a live key, Forbidden without the scope."""
+        caller = await self._caller(connection)
+        if scope not in caller.scopes and Scope.ADMIN not in caller.scopes:
+            raise Forbidden(f"This key lacks the scope '{scope}'.", scope=scope.value)
+        return caller
+
+    async def _caller(self, connection: HTTPConnection) -> Caller:
+        header = connection.headers.get("authorization")
+        if header is None:
+            if self._loopback and _is_loopback(connection):
+                return self._loopback
+            raise Unauthenticated("Send an API key: `Authorization: Bearer bump_…`.")
+        kind, _, credentials = header.partition(" ")
+        parts = split_key(credentials.strip()) if kind.lower() == "bearer" else None
+        if parts is None:
+            raise Unauthenticated("The Authorization header does not hold a key of this service.")
+        prefix, secret = parts
+        key = await self._live_key(prefix)
+        if key is None or not hmac.compare_digest(key.secret_sha256, secret_digest(secret)):
+            raise Unauthenticated("This key is unknown, revoked or expired.")
+        return Caller(key.project_id, key.scopes)
+
+    async def _live_key(self, prefix: str) -> LiveKey | None:
+        now = monotonic()
+        remembered = self._remembered.get(prefix)
+        if remembered and remembered[0] > now:
+            return remembered[1]
+        key = await find_live_key(self._database, prefix)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[prefix] = (now + self._ttl, key)
+        return key
+
+
+def _is_loopback(connection: HTTPConnection) -> bool:
+    # The Host header too: a web page may point a name of its own at 127.0.0.1 (DNS rebinding).
+    client = connection.client.host if connection.client else ""
+    return client in _LOOPBACK_HOSTS and connection.url.hostname in _LOOPBACK_HOSTS

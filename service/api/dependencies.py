@@ -1,0 +1,55 @@
+"""What routes ask for: the process's resources, the caller, a checked user id, a bounded body."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from service.api.authentication import Caller
+from service.db.projects import Scope
+from service.domain.interaction import MAX_USER_ID_CHARS, user_id_problem
+from service.errors import InvalidField, TooLarge
+from service.runtime import Runtime
+
+
+def get_runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def caller_with(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    async def authenticate(request: Request) -> Caller:
+        caller: Caller = await request.app.state.authenticator.authenticate(request, scope)
+        return caller
+
+    return authenticate
+
+
+def checked_user_id(
+    user_id: Annotated[str, Path(min_length=1, max_length=MAX_USER_ID_CHARS)],
+) -> str:
+    problem = user_id_problem(user_id)
+    if problem:
+        raise InvalidField(f"user_id {problem}", field="user_id")
+    return user_id
+
+
+RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+UserId = Annotated[str, Depends(checked_user_id)]
+IngestCaller = Annotated[Caller, Depends(caller_with(Scope.INGEST))]
+ReadCaller = Annotated[Caller, Depends(caller_with(Scope.READ))]
+PersonalizeCaller = Annotated[Caller, Depends(caller_with(Scope.PERSONALIZE))]
+AdminCaller = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]
+
+
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes. Raises TooLarge without reading the rest."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise TooLarge(f"The body has {declared} bytes; the limit is {limit}.", limit=limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"The body is over the limit of {limit} bytes.", limit=limit)
+    return bytes(body)

@@ -1,0 +1,155 @@
+"""The shapes of answers about users and profiles, as OpenAPI documents them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field, JsonValue
+
+from service.domain.interaction import Interaction
+from service.domain.profile import ProfileOrigin, ProfileStatus, StatementKind
+
+
+class Evidence(BaseModel):
+    source: str
+    event_id: str
+
+
+class StatementOut(BaseModel):
+    """One sentence about the user with the interactions that support it, newest last."""
+
+    id: str = Field(description="stable while the statement is about the same thing")
+    kind: StatementKind
+    text: str
+    evidence: list[Evidence]
+
+
+class ProfileOut(BaseModel):
+    """One version of a profile. `stale`: the history has moved on since it was written."""
+
+    user_id: str
+    version: int
+    revision: int = Field(description="the history revision that the generator had read")
+    stale: bool
+    text: str
+    statements: list[StatementOut]
+    generator: str
+    origin: ProfileOrigin
+    status: ProfileStatus
+    tokens: int
+    scores: dict[str, JsonValue] | None = Field(
+        description="null until the version was scored on interactions that came after it"
+    )
+    created_at: datetime
+
+
+class VersionList(BaseModel):
+    versions: list[ProfileOut]
+    next_before: int | None = Field(description="pass it as `before` for the next page")
+
+
+class StatementChangeOut(BaseModel):
+    before: StatementOut
+    after: StatementOut
+
+
+class DiffOut(BaseModel):
+    """What changed between two versions, statement by statement."""
+
+    added: list[StatementOut]
+    removed: list[StatementOut]
+    changed: list[StatementChangeOut]
+    unchanged: int
+
+
+class CorrectionsIn(BaseModel):
+    """The whole set of corrections; it replaces the last one."""
+
+    model_config = {"extra": "forbid"}
+
+    pinned: list[str] = Field(
+        default_factory=list, max_length=20, description="sentences that always stand first"
+    )
+    suppressed: list[str] = Field(
+        default_factory=list,
+        max_length=200,
+        description="statement ids or sentences that never appear again",
+    )
+
+
+class RegenerationOut(BaseModel):
+    """`done`: the profile has read `revision`. Otherwise it is under way."""
+
+    revision: int
+    done: bool
+    version: int | None
+
+
+class RollbackIn(BaseModel):
+    model_config = {"extra": "forbid"}
+
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class InteractionOut(BaseModel):
+    source: str
+    event_id: str
+    type: str
+    occurred_at: datetime
+    text: str
+    attributes: dict[str, JsonValue]
+    revision: int
+
+
+class InteractionPage(BaseModel):
+    """Newest first."""
+
+    interactions: list[InteractionOut]
+    next_cursor: str | None
+
+
+class ExportOut(BaseModel):
+    """Everything held about a user."""
+
+    user_id: str
+    revision: int
+    interaction_count: int
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    profiling: Literal["on", "paused"]
+    corrections: CorrectionsIn
+    profiles: list[ProfileOut]
+    interactions: list[InteractionOut]
+
+
+class ReceiptOut(BaseModel):
+    """Proof of an erasure. `user_digest` is BLAKE2b-128 over the project's and user's ids."""
+
+    receipt_id: UUID
+    user_digest: str
+    interactions: int
+    profiles: int
+    erased_at: datetime
+
+
+class ProfilingIn(BaseModel):
+    model_config = {"extra": "forbid"}
+
+    profiling: Literal["on", "paused"]
+
+
+class ProfilingOut(BaseModel):
+    user_id: str
+    profiling: Literal["on", "paused"]
+
+
+def interaction_document(interaction: Interaction) -> dict[str, Any]:
+    return {
+        "source": interaction.source,
+        "event_id": interaction.event_id,
+        "type": interaction.type,
+        "occurred_at": interaction.occurred_at,
+        "text": interaction.text,
+        "attributes": interaction.attributes,
+        "revision": interaction.revision,
+    }

@@ -1,0 +1,204 @@
+"""`POST /v1/interactions`: JSON, NDJSON or CloudEvents, and one result per item."""
+
+import hashlib
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel
+
+from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body
+from service.api.problems import documented
+from service.domain.interaction import MAX_EVENT_ID_CHARS, identifier_problem
+from service.errors import (
+    IdempotencyKeyReused,
+    InvalidBody,
+    InvalidField,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from service.flows.ingest import (
+    IdempotentRequest,
+    IngestResult,
+    ItemResult,
+    ItemStatus,
+    Rejection,
+    ingest,
+    ingest_once,
+)
+from service.flows.parse import InteractionIn, parse_cloud_event, parse_interaction, parse_line
+from service.runtime import regeneration_policy
+
+MAX_BODY_BYTES = 500_000
+MAX_ITEMS = 1_000
+
+router = APIRouter(tags=["interactions"])
+
+
+class ItemOut(BaseModel):
+    status: ItemStatus
+    user_id: str | None
+    event_id: str | None
+    reason: str | None = None
+
+
+class UserRevision(BaseModel):
+    user_id: str
+    revision: int
+
+
+class IngestResponse(BaseModel):
+    """One result per item, in the order in which they were sent."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
+    results: list[ItemOut]
+    users: list[UserRevision]
+
+
+class InteractionBatch(BaseModel):
+    interactions: list[InteractionIn]
+
+
+def _request_body() -> dict[str, Any]:
+    single = {"$ref": "#/components/schemas/InteractionIn"}
+    batch = {"$ref": "#/components/schemas/InteractionBatch"}
+    event = {"type": "object", "required": ["specversion", "id", "source", "type"]}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"oneOf": [single, batch]}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/cloudevents+json": {"schema": event},
+                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
+            },
+        }
+    }
+
+
+@router.post(
+    "/v1/interactions",
+    response_model=IngestResponse,
+    responses=documented(InvalidBody, TooLarge, UnsupportedMediaType, IdempotencyKeyReused),
+    openapi_extra=_request_body(),
+)
+async def add_interactions(
+    request: Request,
+    caller: IngestCaller,
+    runtime: RuntimeDep,
+    idempotency_key: Annotated[str | None, Header(max_length=MAX_EVENT_ID_CHARS)] = None,
+) -> Response:
+    """Store what users did. The same event sent again is a duplicate, not an error.
+
+    One bad item never sinks the batch: it is `rejected` with a reason. At most 500 KB a body,
+    32 KB an item, 1,000 items.
+    """
+    body = await bounded_body(request, MAX_BODY_BYTES)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    items = _parse(media_type, body)
+    policy = regeneration_policy(runtime.settings)
+    if idempotency_key is None:
+        result = await ingest(runtime.database, runtime.cache, caller.project_id, items, policy)
+        return _answer(_render(result))
+    problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
+    if problem:
+        raise InvalidField(f"Idempotency-Key {problem}", field="Idempotency-Key")
+    digest = hashlib.sha256(media_type.encode() + b"\n" + body).digest()
+    response, replayed = await ingest_once(
+        runtime.database,
+        runtime.cache,
+        caller.project_id,
+        items,
+        policy,
+        request=IdempotentRequest(idempotency_key, digest),
+        render=_render,
+    )
+    return _answer(response, replayed=replayed)
+
+
+def _parse(media_type: str, body: bytes) -> list[Any]:
+    match media_type:
+        case "application/x-ndjson" | "application/jsonl":
+            lines = [line for line in body.splitlines() if line.strip()]
+            _check_count(len(lines))
+            return [parse_line(line) for line in lines]
+        case "application/cloudevents+json":
+            return [_single(parse_cloud_event(_load(body)))]
+        case "application/cloudevents-batch+json":
+            return [parse_cloud_event(event) for event in _batch(_load(body), "the batch")]
+        case "application/json":
+            return _parse_json(_load(body))
+    raise UnsupportedMediaType(
+        "Send application/json, application/x-ndjson, application/cloudevents+json or "
+        "application/cloudevents-batch+json."
+    )
+
+
+def _parse_json(document: Any) -> list[Any]:
+    if isinstance(document, dict) and "interactions" in document:
+        unknown = sorted(set(document) - {"interactions"})
+        if unknown:
+            raise InvalidField(f"{unknown[0]}: unknown field beside `interactions`")
+        batch = _batch(document["interactions"], "`interactions`")
+        return [parse_interaction(item) for item in batch]
+    return [_single(parse_interaction(document))]
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidBody(f"The body is not valid JSON (at character {error.pos}).") from None
+
+
+def _batch(document: Any, name: str) -> list[Any]:
+    if not isinstance(document, list):
+        raise InvalidBody(f"{name} must be a JSON array.")
+    _check_count(len(document))
+    return document
+
+
+def _check_count(count: int) -> None:
+    if count == 0:
+        raise InvalidBody("The batch is empty.")
+    if count > MAX_ITEMS:
+        raise TooLarge(f"The batch has {count} items; the limit is {MAX_ITEMS}.", limit=MAX_ITEMS)
+
+
+def _single(item: Any) -> Any:
+    """A lone item has no batch to protect: what is wrong with it is an error."""
+    if isinstance(item, Rejection):
+        field = item.reason.partition(":")[0]
+        raise InvalidField(item.reason, errors=[{"field": field, "reason": item.reason}])
+    return item
+
+
+def _render(result: IngestResult) -> bytes:
+    return orjson.dumps(
+        {
+            "accepted": result.count(ItemStatus.ACCEPTED),
+            "duplicates": result.count(ItemStatus.DUPLICATE),
+            "rejected": result.count(ItemStatus.REJECTED),
+            "results": [_item_document(item) for item in result.items],
+            "users": [
+                {"user_id": user_id, "revision": revision}
+                for user_id, revision in result.revisions.items()
+            ],
+        }
+    )
+
+
+def _item_document(item: ItemResult) -> dict[str, Any]:
+    return {
+        "status": item.status.value,
+        "user_id": item.user_id,
+        "event_id": item.event_id,
+        "reason": item.reason,
+    }
+
+
+def _answer(body: bytes, *, replayed: bool = False) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if replayed else None
+    return Response(body, media_type="application/json", headers=headers)

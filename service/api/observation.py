@@ -1,0 +1,48 @@
+"""Pure ASGI middleware: every request counted, every surprise a clean 500 without its content."""
+
+from time import monotonic
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import problem_response
+from service.errors import BumpError
+from service.telemetry import REQUEST_SECONDS
+
+log = structlog.get_logger()
+
+
+class Observation:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = monotonic()
+        status = 0
+
+        async def observe(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observe)
+        except Exception:
+            log.exception("request_failed", route=_route(scope))
+            if status:
+                raise
+            error = BumpError("Something went wrong here; it has been logged.")
+            await problem_response(error)(scope, receive, observe)
+        finally:
+            REQUEST_SECONDS.labels(_route(scope), scope["method"], status).observe(
+                monotonic() - started
+            )
+
+
+def _route(scope: Scope) -> str:
+    # The template, never the path: paths carry user ids, and would be one time series each.
+    return getattr(scope.get("route"), "path", "unknown")

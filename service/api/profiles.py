@@ -1,0 +1,235 @@
+"""A user's profile: the hot read, its versions, and what people may do to it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.api.dependencies import AdminCaller, ReadCaller, RuntimeDep, UserId, checked_user_id
+from service.api.documents import (
+    CorrectionsIn,
+    DiffOut,
+    ProfileOut,
+    RegenerationOut,
+    RollbackIn,
+    VersionList,
+)
+from service.api.problems import documented
+from service.db.projects import Scope
+from service.domain.profile import (
+    Corrections,
+    Profile,
+    profile_document,
+    statement_document,
+)
+from service.errors import (
+    InvalidField,
+    NotFound,
+    ProfilingPaused,
+    RevisionNotReached,
+    TooFewInteractions,
+)
+from service.flows import revise_profile
+from service.flows.read_profile import ServedProfile
+
+MAX_WAIT_SECONDS = 30.0
+_MAX_REVISION = 2**62
+_MAX_VERSION = 2**31 - 1
+_PINNED_MAX_CHARS = 400
+
+router = APIRouter(prefix="/v1/users/{user_id}", tags=["profiles"])
+Wait = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for `min_revision`")
+]
+
+
+async def read_profile(request: Request) -> Response:
+    """The hot read: bytes from the cache to the socket, without FastAPI in between."""
+    state = request.app.state
+    caller = await state.authenticator.authenticate(request, Scope.READ)
+    user_id = checked_user_id(request.path_params["user_id"])
+    reader = state.runtime.reader
+    if request.url.query:
+        min_revision, wait = _read_your_writes(request)
+        served = await reader.read_at_least(
+            caller.project_id, user_id, min_revision=min_revision, wait=wait
+        )
+    else:
+        served = await reader.read_existing(caller.project_id, user_id)
+    return _conditional(request, served)
+
+
+# Ahead of FastAPI's routes, whose dispatch costs more than the whole read.
+hot_route = Route("/v1/users/{user_id}/profile", read_profile, methods=["GET"])
+
+
+@router.get(
+    "/profile",
+    response_model=ProfileOut,
+    responses={304: {"description": "Not modified."}, **documented(NotFound, RevisionNotReached)},
+)
+async def get_profile(
+    request: Request,
+    user_id: UserId,
+    min_revision: Annotated[
+        int, Query(ge=0, le=_MAX_REVISION, description="a revision that ingest returned")
+    ] = 0,
+    wait: Wait = 0.0,
+) -> Response:
+    """The serving profile. `min_revision` with `wait` reads your own writes.
+
+    Answers 304 to a matching `If-None-Match`; 409 `revision-not-reached` when `wait` is over.
+    """
+    # This is the documentation of `hot_route`, which stands in front of it.
+    return await read_profile(request)
+
+
+@router.get("/profile/versions", response_model=VersionList, responses=documented(NotFound))
+async def list_profile_versions(
+    user_id: UserId,
+    caller: ReadCaller,
+    runtime: RuntimeDep,
+    before: Annotated[int | None, Query(ge=1, le=_MAX_VERSION)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> dict[str, Any]:
+    """What was served, newest first."""
+    found = await revise_profile.list_versions(
+        runtime.database, caller.project_id, user_id, before=before, limit=limit
+    )
+    more = len(found) == limit and found[-1].version > 1
+    return {
+        "versions": [_document(profile) for profile in found],
+        "next_before": found[-1].version if more else None,
+    }
+
+
+@router.get(
+    "/profile/versions/{version}", response_model=ProfileOut, responses=documented(NotFound)
+)
+async def get_profile_version(
+    user_id: UserId,
+    version: Annotated[int, Path(ge=1, le=_MAX_VERSION)],
+    caller: ReadCaller,
+    runtime: RuntimeDep,
+) -> dict[str, Any]:
+    """One version, whether it serves or not."""
+    return _document(
+        await revise_profile.get_version(runtime.database, caller.project_id, user_id, version)
+    )
+
+
+@router.get("/profile/diff", response_model=DiffOut, responses=documented(NotFound))
+async def diff_profile_versions(
+    user_id: UserId,
+    caller: ReadCaller,
+    runtime: RuntimeDep,
+    before: Annotated[int, Query(alias="from", ge=1, le=_MAX_VERSION)],
+    after: Annotated[int, Query(alias="to", ge=1, le=_MAX_VERSION)],
+) -> dict[str, Any]:
+    """What changed between two versions, statement by statement, with the evidence."""
+    diff = await revise_profile.compare(runtime.database, caller.project_id, user_id, before, after)
+    return {
+        "added": [statement_document(s) for s in diff.added],
+        "removed": [statement_document(s) for s in diff.removed],
+        "changed": [
+            {"before": statement_document(c.before), "after": statement_document(c.after)}
+            for c in diff.changed
+        ],
+        "unchanged": diff.unchanged,
+    }
+
+
+@router.put(
+    "/profile/corrections", response_model=ProfileOut | None, responses=documented(NotFound)
+)
+async def put_corrections(
+    user_id: UserId, body: CorrectionsIn, caller: AdminCaller, runtime: RuntimeDep
+) -> dict[str, Any] | None:
+    """Pin or suppress statements, at once and for ever; the set replaces the last one.
+
+    Returns the version that serves now, null where there is no profile yet.
+    """
+    _check_sentences(body)
+    written = await revise_profile.correct(
+        runtime.database,
+        runtime.cache,
+        caller.project_id,
+        user_id,
+        Corrections(tuple(body.pinned), tuple(body.suppressed)),
+    )
+    return _document(written) if written else None
+
+
+@router.post(
+    "/profile/regenerate",
+    response_model=RegenerationOut,
+    responses=documented(NotFound, ProfilingPaused, TooFewInteractions),
+)
+async def regenerate_profile(
+    user_id: UserId, caller: AdminCaller, runtime: RuntimeDep, wait: Wait = 0.0
+) -> dict[str, Any]:
+    """Rewrite the profile now, without debounce; with `wait`, answer when it is done."""
+    revision = await revise_profile.request_regeneration(
+        runtime.database, caller.project_id, user_id, runtime.settings.min_interactions
+    )
+    try:
+        served = await runtime.reader.read_at_least(
+            caller.project_id, user_id, min_revision=revision, wait=wait
+        )
+    except RevisionNotReached:
+        return {"revision": revision, "done": False, "version": None}
+    return {"revision": revision, "done": True, "version": served.version}
+
+
+@router.post("/profile/rollback", response_model=ProfileOut, responses=documented(NotFound))
+async def roll_back_profile(
+    user_id: UserId, body: RollbackIn, caller: AdminCaller, runtime: RuntimeDep
+) -> dict[str, Any]:
+    """Serve what an earlier version said, as a new version, until the history moves on."""
+    written = await revise_profile.roll_back(
+        runtime.database, runtime.cache, caller.project_id, user_id, body.version
+    )
+    return _document(written)
+
+
+def _read_your_writes(request: Request) -> tuple[int, float]:
+    return (
+        int(_number(request, "min_revision", 0, _MAX_REVISION)),
+        _number(request, "wait", 0, MAX_WAIT_SECONDS),
+    )
+
+
+def _number(request: Request, name: str, low: float, high: float) -> float:
+    text = request.query_params.get(name, "0")
+    try:
+        value: float = int(text) if name == "min_revision" else float(text)
+    except ValueError:
+        raise InvalidField(f"{name} must be a number", field=name) from None
+    if not low <= value <= high:
+        raise InvalidField(f"{name} must be between {low:g} and {high:g}", field=name)
+    return value
+
+
+def _conditional(request: Request, served: ServedProfile) -> Response:
+    headers = {"ETag": served.etag, "Cache-Control": "private, no-cache"}
+    candidates = request.headers.get("if-none-match", "")
+    if candidates and (served.etag in candidates or candidates.strip() == "*"):
+        return Response(status_code=304, headers=headers)
+    return Response(served.body, media_type="application/json", headers=headers)
+
+
+def _check_sentences(body: CorrectionsIn) -> None:
+    for field, texts in (("pinned", body.pinned), ("suppressed", body.suppressed)):
+        for text in texts:
+            if not text.strip() or len(text) > _PINNED_MAX_CHARS or "\x00" in text:
+                raise InvalidField(
+                    f"{field}: every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL",
+                    field=field,
+                )
+
+
+def _document(profile: Profile) -> dict[str, Any]:
+    # Whether a version is stale depends on the newest revision; only the hot read knows it.
+    return profile_document(profile, stale=False)

@@ -1,0 +1,53 @@
+"""Settings for a command: from the environment, else from the embedded servers that are running."""
+
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+
+from service.config import Settings
+from service.embedded import EmbeddedServers, default_data_dir, running
+from service.errors import ConfigurationError
+
+
+def read_settings() -> Settings:
+    """Settings as the environment has them. Raises ConfigurationError naming what is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "BUMP_" + ".".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']}") from None
+
+
+def resolve_settings(data_dir: Path | None = None) -> Settings:
+    """Settings with a database: the environment's, else the embedded servers' on `data_dir`."""
+    settings = read_settings()
+    if settings.database_url is not None:
+        return settings
+    servers = running(data_dir or default_data_dir())
+    if servers is None:
+        raise ConfigurationError(
+            "No database is configured and no embedded one is running: start `bump up` first, "
+            "or set BUMP_DATABASE_URL (and BUMP_REDIS_URL)."
+        )
+    return with_servers(settings, servers)
+
+
+def with_servers(settings: Settings, servers: EmbeddedServers) -> Settings:
+    return settings.model_copy(
+        update={
+            "database_url": SecretStr(servers.app_url),
+            "database_admin_url": SecretStr(servers.admin_url),
+            "redis_url": SecretStr(servers.redis_url),
+        }
+    )
+
+
+def admin_url(settings: Settings) -> str:
+    """The owner's URL. Raises ConfigurationError when it is not set."""
+    if settings.database_admin_url is None:
+        raise ConfigurationError(
+            "Set BUMP_DATABASE_ADMIN_URL to the owner of the database: the application role may "
+            "neither change the schema nor see keys."
+        )
+    return settings.database_admin_url.get_secret_value()

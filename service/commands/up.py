@@ -1,0 +1,99 @@
+"""`bump up`: the embedded servers, the API and a worker on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from service.commands.migrate import migrate
+from service.commands.serve import LOOPBACK_HOSTS
+from service.commands.settings import read_settings
+from service.db.projects import any_live_key
+from service.db.session import open_database
+from service.embedded import EmbeddedServers, start
+from service.embedded.process import guarded_command
+from service.errors import ConfigurationError
+
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.2
+
+
+def up(data_dir: Path, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Start everything and block until a signal, or until a part of it ends.
+
+    Raises ConfigurationError when `host` can be reached from outside and there is no key.
+    """
+    settings = read_settings()
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda sig, _: stopping.append(sig))
+    with ExitStack() as stack:
+        servers = stack.enter_context(start(data_dir)).servers
+        migrate(servers.admin_url, servers.app_url)
+        keyless = host in LOOPBACK_HOSTS
+        if not keyless and not asyncio.run(_has_key(servers)):
+            raise ConfigurationError(
+                f"{host} can be reached from other machines, and there is no API key. Run "
+                "`bump up` on 127.0.0.1, then `bump keys create` in another terminal, then this."
+            )
+        environment = _environment(servers, auth="loopback" if keyless else "keys")
+        processes = [
+            _spawn(stack, ["serve", "--host", host, "--port", str(port)], environment),
+            _spawn(stack, ["worker"], environment),
+        ]
+        say(f"Bump listens on http://{_shown(host)}:{port} (docs at /docs). Data: {data_dir}")
+        if settings.downstream_url is None:
+            say("No downstream model: /v1/personalize/prompt works, /v1/personalize needs")
+            say("BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL. Ctrl-C stops everything.")
+        while not stopping and all(process.poll() is None for process in processes):
+            time.sleep(_POLL_SECONDS)
+        if not stopping:
+            raise ConfigurationError("A part of Bump has ended by itself; its log says why.")
+        say("Stopping …")
+
+
+def _spawn(
+    stack: ExitStack, arguments: list[str], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "service", *arguments]
+    # A session of their own: Ctrl-C reaches us alone, and we stop them in order.
+    process = subprocess.Popen(
+        guarded_command(command, signal.SIGTERM), env=environment, start_new_session=True
+    )
+    stack.callback(_stop, process)
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _environment(servers: EmbeddedServers, *, auth: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "BUMP_DATABASE_URL": servers.app_url,
+        "BUMP_REDIS_URL": servers.redis_url,
+        "BUMP_AUTH": auth,
+    }
+
+
+async def _has_key(servers: EmbeddedServers) -> bool:
+    database = open_database(servers.app_url, pool_size=1)
+    try:
+        return await any_live_key(database)
+    finally:
+        await database.close()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

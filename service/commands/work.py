@@ -1,0 +1,51 @@
+"""`bump worker`: regenerate profiles until a signal, then drain."""
+
+import asyncio
+import signal
+
+import structlog
+from prometheus_client import start_http_server
+
+from service.config import Settings
+from service.runtime import open_generator, open_runtime
+from service.telemetry import configure_logging
+from service.worker import Worker, WorkerPolicy
+
+
+def work(settings: Settings) -> None:
+    configure_logging(settings.log_level, "worker")
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runtime = await open_runtime(settings)
+    try:
+        worker = Worker(
+            runtime.database, runtime.cache, open_generator(settings), _policy(settings)
+        )
+        structlog.get_logger().info("worker_started")
+        await worker.run(stop)
+        structlog.get_logger().info("worker_stopped")
+    finally:
+        await runtime.close()
+
+
+def _policy(settings: Settings) -> WorkerPolicy:
+    return WorkerPolicy(
+        batch=settings.worker_batch,
+        concurrency=settings.worker_concurrency,
+        poll=settings.worker_poll,
+        lease=settings.lease,
+        debounce=settings.debounce,
+        max_delay=settings.max_delay,
+        max_attempts=settings.max_attempts,
+        backoff=settings.backoff,
+        history_limit=settings.history_limit,
+        drain_timeout=settings.drain_timeout,
+    )

@@ -1,0 +1,101 @@
+"""Erase a user, or honour an objection to profiling; export what is held.
+
+Both block the cache before the commit, so that from the answer on no copy can be read, and no
+worker or reader that was already under way can bring one back.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from uuid_utils.compat import uuid7
+
+from service.cache import (
+    ERASURE_BLOCK_SECONDS,
+    PAUSE_BLOCK_SECONDS,
+    ProfileCache,
+    user_digest,
+)
+from service.db import erasures, interactions, profiles, regenerations, users
+from service.db.erasures import Receipt
+from service.db.session import Database
+from service.db.users import UserRecord
+from service.domain.interaction import Interaction
+from service.domain.profile import Corrections, Profile
+from service.errors import UserNotFound
+
+Profiling = Literal["on", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Everything held about a user. `interactions` newest first, `profiles` newest first."""
+
+    user: UserRecord
+    corrections: Corrections
+    profiles: list[Profile]
+    interactions: list[Interaction]
+
+
+async def erase(database: Database, cache: ProfileCache, project_id: str, user_id: str) -> Receipt:
+    """Delete everything about a user and return the receipt that is kept.
+
+    A job in flight finds its row gone and rolls back. Events sent later start a new history.
+    Raises UserNotFound, or Unavailable while the cache does not answer.
+    """
+    await cache.block(project_id, user_id, ERASURE_BLOCK_SECONDS)
+    async with database.transaction(project_id) as tx:
+        if await users.lock(tx, user_id) is None:
+            raise _unknown()
+        interaction_count = await interactions.delete_all(tx, user_id)
+        await regenerations.delete(tx, user_id)
+        profile_count = await profiles.delete_all(tx, user_id)
+        await users.delete(tx, user_id)
+        return await erasures.add(
+            tx,
+            receipt_id=uuid7(),
+            user_digest=user_digest(project_id, user_id),
+            interactions=interaction_count,
+            profiles=profile_count,
+        )
+
+
+async def set_profiling(
+    database: Database,
+    cache: ProfileCache,
+    project_id: str,
+    user_id: str,
+    profiling: Profiling,
+    min_interactions: int,
+) -> None:
+    """Pause or resume profiling (GDPR, article 21). While paused no profile is written or served.
+
+    Raises UserNotFound, or Unavailable while the cache does not answer.
+    """
+    await cache.block(project_id, user_id, PAUSE_BLOCK_SECONDS)
+    async with database.transaction(project_id) as tx:
+        user = await users.lock(tx, user_id)
+        if user is None:
+            raise _unknown()
+        await users.set_profiling(tx, user_id, profiling)
+        if profiling == "paused":
+            await regenerations.delete(tx, user_id)
+        elif user.paused and user.interaction_count >= min_interactions:
+            await regenerations.request_now(tx, user_id, user.revision)
+
+
+async def export(database: Database, project_id: str, user_id: str) -> Export:
+    """Everything held about a user (GDPR, article 20). Raises UserNotFound."""
+    async with database.transaction(project_id) as tx:
+        user = await users.find(tx, user_id)
+        if user is None:
+            raise _unknown()
+        return Export(
+            user=user,
+            corrections=await profiles.find_corrections(tx, user_id),
+            profiles=await profiles.versions(tx, user_id, before=None, limit=None),
+            interactions=await interactions.page_before(tx, user_id, before=None, limit=None),
+        )
+
+
+def _unknown() -> UserNotFound:
+    return UserNotFound("No interaction of this user has been received.")

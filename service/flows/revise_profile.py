@@ -1,0 +1,165 @@
+"""What people do to a profile: correct it, roll it back, ask for a new one, compare versions."""
+
+from service.cache import Entry, ProfileCache, WriteToken
+from service.db import profiles, regenerations, users
+from service.db.session import Database, Transaction
+from service.db.users import UserRecord
+from service.domain.profile import (
+    Corrections,
+    Profile,
+    ProfileDiff,
+    ProfileOrigin,
+    ProfileStatus,
+    Statement,
+    apply_corrections,
+    diff_statements,
+    render_text,
+)
+from service.domain.prompts import neutralise
+from service.domain.tokens import estimate_tokens
+from service.errors import (
+    ProfileNotFound,
+    ProfilingPaused,
+    TooFewInteractions,
+    UserNotFound,
+    VersionNotFound,
+)
+
+
+async def correct(
+    database: Database,
+    cache: ProfileCache,
+    project_id: str,
+    user_id: str,
+    corrections: Corrections,
+) -> Profile | None:
+    """Store the corrections and serve the corrected profile at once.
+
+    What an earlier correction suppressed and this one does not comes back with the regeneration
+    that is asked for. Returns the version that serves now, None where there is no profile yet.
+    Raises UserNotFound.
+    """
+    corrections = Corrections(
+        pinned=tuple(text for text in map(neutralise, corrections.pinned) if text),
+        suppressed=corrections.suppressed,
+    )
+    token = await cache.begin_write(project_id, user_id)
+    async with database.transaction(project_id) as tx:
+        user = await _lock(tx, user_id)
+        await profiles.put_corrections(tx, user_id, corrections)
+        serving = await profiles.serving(tx, user_id)
+        if serving is None:
+            return None
+        statements = apply_corrections(serving.statements, corrections)
+        if not user.paused:
+            await regenerations.request_now(tx, user_id, user.revision)
+        if statements == serving.statements:
+            return serving
+        written = await _serve_again(tx, serving, statements, ProfileOrigin.EDITED)
+    await _publish(cache, project_id, user, written, token=token)
+    return written
+
+
+async def roll_back(
+    database: Database, cache: ProfileCache, project_id: str, user_id: str, version: int
+) -> Profile:
+    """Serve what an earlier version said, as a new version; corrections still apply.
+
+    It serves until the history moves on. Raises UserNotFound or VersionNotFound.
+    """
+    token = await cache.begin_write(project_id, user_id)
+    async with database.transaction(project_id) as tx:
+        user = await _lock(tx, user_id)
+        earlier = await _version(tx, user_id, version)
+        corrections = await profiles.find_corrections(tx, user_id)
+        statements = apply_corrections(earlier.statements, corrections)
+        written = await _serve_again(tx, earlier, statements, ProfileOrigin.ROLLED_BACK)
+    await _publish(cache, project_id, user, written, token=token)
+    return written
+
+
+async def request_regeneration(
+    database: Database, project_id: str, user_id: str, min_interactions: int
+) -> int:
+    """Ask for a new profile without debounce; returns the revision that it will have read.
+
+    Raises UserNotFound, ProfilingPaused or TooFewInteractions.
+    """
+    async with database.transaction(project_id) as tx:
+        user = await _lock(tx, user_id)
+        if user.paused:
+            raise ProfilingPaused("The user objected to profiling; no profile is written.")
+        if user.interaction_count < min_interactions:
+            raise TooFewInteractions(
+                f"The user has {user.interaction_count} interactions; "
+                f"a profile needs {min_interactions}."
+            )
+        await regenerations.request_now(tx, user_id, user.revision)
+        return user.revision
+
+
+async def compare(
+    database: Database, project_id: str, user_id: str, before: int, after: int
+) -> ProfileDiff:
+    """What changed from version `before` to version `after`. Raises VersionNotFound."""
+    async with database.transaction(project_id) as tx:
+        old = await _version(tx, user_id, before)
+        new = await _version(tx, user_id, after)
+    return diff_statements(old.statements, new.statements)
+
+
+async def list_versions(
+    database: Database, project_id: str, user_id: str, *, before: int | None, limit: int
+) -> list[Profile]:
+    """Versions newest first, below `before`. Raises ProfileNotFound where there is none at all."""
+    async with database.transaction(project_id) as tx:
+        found = await profiles.versions(tx, user_id, before=before, limit=limit)
+    if not found and before is None:
+        raise ProfileNotFound("The user has no profile version.")
+    return found
+
+
+async def get_version(database: Database, project_id: str, user_id: str, version: int) -> Profile:
+    async with database.transaction(project_id) as tx:
+        return await _version(tx, user_id, version)
+
+
+async def _lock(tx: Transaction, user_id: str) -> UserRecord:
+    user = await users.lock(tx, user_id)
+    if user is None:
+        raise UserNotFound("No interaction of this user has been received.")
+    return user
+
+
+async def _version(tx: Transaction, user_id: str, version: int) -> Profile:
+    found = await profiles.version(tx, user_id, version)
+    if found is None:
+        raise VersionNotFound(f"The user has no profile version {version}.")
+    return found
+
+
+async def _serve_again(
+    tx: Transaction,
+    source: Profile,
+    statements: tuple[Statement, ...],
+    origin: ProfileOrigin,
+) -> Profile:
+    return await profiles.add_version(
+        tx,
+        source.user_id,
+        statements=statements,
+        revision=source.revision,
+        generator=source.generator,
+        tokens=estimate_tokens(render_text(statements)),
+        status=ProfileStatus.SERVING,
+        origin=origin,
+    )
+
+
+async def _publish(
+    cache: ProfileCache, project_id: str, user: UserRecord, written: Profile, *, token: WriteToken
+) -> None:
+    if user.paused:
+        return
+    entry = Entry.of_profile(project_id, written)
+    await cache.store(entry, revision=user.revision, token=token)

@@ -1,0 +1,76 @@
+"""A generator without a model: it finds what sets a history apart and says so, with evidence."""
+
+import asyncio
+from collections.abc import Sequence
+
+from service.domain.interaction import Interaction, history_order
+from service.domain.profile import Draft
+from service.generators.extractive.candidate import Candidate
+from service.generators.extractive.examples import example_candidates, titles
+from service.generators.extractive.manner import style_candidates
+from service.generators.extractive.phrases import salient_phrases
+from service.generators.extractive.preferences import (
+    categorical_attributes,
+    preference_candidates,
+)
+from service.generators.extractive.recency import shifts
+from service.generators.extractive.rhythm import rhythm_candidates
+from service.generators.extractive.selection import Weights, select
+from service.generators.extractive.themes import theme_candidates, themes
+from service.generators.extractive.wording import is_conversation
+from service.generators.population import Population
+from service.generators.reading.corpus import fold, read_texts
+
+NAME = "extractive"
+MAX_INTERACTIONS = 200
+
+
+class ExtractiveGenerator:
+    """Writes profiles of at most `max_tokens` estimated tokens, on a thread of its own."""
+
+    name: str = NAME
+
+    def __init__(self, max_tokens: int = 160) -> None:
+        self._max_tokens = max_tokens
+
+    async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
+        return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
+
+
+def write_draft(
+    history: Sequence[Interaction], population: Population, max_tokens: int
+) -> Draft:
+    """Write a profile of the newest `MAX_INTERACTIONS` of `history`, whatever its input order.
+
+    The same history and population give the same bytes on every machine. An empty history, or one
+    that shows nothing clear, gives few statements or none.
+    """
+    found = candidates(history, population)
+    return Draft(select(found, Weights(), max_tokens), NAME)
+
+
+def candidates(history: Sequence[Interaction], population: Population) -> list[Candidate]:
+    """Everything that could be said of a user, each with its evidence."""
+    ordered = sorted(history, key=history_order)[-MAX_INTERACTIONS:]
+    if not ordered:
+        return []
+    attributes = categorical_attributes(ordered, population)
+    names = titles(ordered)
+    phrases = salient_phrases(
+        read_texts([interaction.text for interaction in ordered]),
+        population,
+        barred={fold(word) for a in attributes for v in a.values for word in v.name.split()},
+        never_alone={fold(word) for name in names for word in name.split()},
+        conversation=is_conversation([interaction.type for interaction in ordered]),
+    )
+    changed = shifts(ordered, phrases, attributes)
+    lasting = [phrase for phrase in phrases if phrase.surface not in changed.subjects]
+    found = themes(lasting, len(ordered))
+    return [
+        *theme_candidates(found, ordered),
+        *preference_candidates(attributes, ordered, population),
+        *changed.candidates,
+        *style_candidates(ordered, population),
+        *rhythm_candidates(ordered, population),
+        *example_candidates(ordered, found, names),
+    ]

@@ -1,0 +1,68 @@
+"""A statement that could stand in a profile, with the numbers by which it is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.domain.interaction import Interaction
+from service.domain.profile import Statement, StatementKind, statement_id
+from service.domain.tokens import estimate_tokens
+
+MAX_EVIDENCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the selection sees of a candidate; every number lies in 0..1.
+
+    `coverage`: share of the history's interactions it speaks of. `distinctiveness`: how far it
+    sets the user apart from the population. `support`: how many interactions carry it, on a
+    logarithmic scale. `freshness`: share of its interactions in the newest fifth of the history.
+    `rank`: place among the candidates of its kind, the strongest at 0.
+    """
+
+    coverage: float
+    distinctiveness: float
+    support: float
+    freshness: float
+    rank: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    statement: Statement
+    features: Features
+    tokens: int
+
+
+def make_candidate(
+    kind: StatementKind,
+    subject: str,
+    text: str,
+    history: Sequence[Interaction],
+    support: Sequence[int],
+    *,
+    distinctiveness: float,
+    rank: int,
+    evidence: Sequence[int] | None = None,
+) -> Candidate:
+    """Build a candidate about `subject` from positions in `history` (oldest first).
+
+    `support` are all interactions the statement speaks of, `evidence` the ones to show (default:
+    the newest of `support`).
+    """
+    shown = sorted(evidence if evidence is not None else support)[-MAX_EVIDENCE:]
+    statement = Statement(
+        id=statement_id(kind, subject),
+        kind=kind,
+        text=text,
+        evidence=tuple(history[position].key for position in shown),
+    )
+    recent = len(history) - max(1, len(history) // 5)
+    features = Features(
+        coverage=len(support) / len(history),
+        distinctiveness=min(max(distinctiveness, 0.0), 1.0),
+        support=min(1.0, len(support) ** 0.5 / 10),
+        freshness=sum(position >= recent for position in support) / len(support),
+        rank=min(1.0, rank / 5),
+    )
+    return Candidate(statement, features, estimate_tokens(text))

@@ -1,0 +1,94 @@
+"""Telling words that can name a subject from verbs, adverbs and adjectives, without a tagger."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.generators.reading.corpus import Corpus
+
+# What stands before a word or after it votes for or against its being a noun.
+_BEFORE_NOUN = frozenset(
+    "a an the this that these those my our your his her its their some any no each every of in for"
+    " with on by from into about via per through between without new many several more".split()
+)
+_BEFORE_OTHER = frozenset(
+    "to not dont doesnt didnt we i you they it he she who which will would can could should must may"
+    " might cannot cant wont let lets is are was were be been being am get gets got very so too as"
+    " more most also just always never and".split()
+)
+_AFTER_NOUN = frozenset("is are was were of has have had does will can should which that".split())
+_AFTER_OTHER = frozenset(
+    "a an the this these those my our your his her its their it them us me you him if whether how"
+    " up out back away about than what".split()
+)
+_OTHER_ENDINGS = ("ly", "ful", "ible", "able", "ous", "less", "ized", "ised", "ish")
+_NOUNS_IN_LY = frozenset("assembly family reply supply anomaly italy july monopoly".split())
+_VERB_ENDINGS = ("ing", "ed")
+# A word in -ing or -ed must look this much more like a noun.
+_ENDING_HANDICAP = 2.0
+_ADJECTIVE_ENDINGS = ("al", "ive", "ic", "ary", "ant", "ent", "ing", "ed", "ian")
+# Share of uses in front of another word from which a word only qualifies.
+_QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS = 0.4, 0.8
+_MOSTLY = 0.6
+
+
+def can_name(corpus: Corpus) -> NDArray[np.bool_]:
+    """Whether each word (V,) may be a subject, or end one, judged by its neighbours and ending.
+
+    Without evidence, as in other languages than English, it may.
+    """
+    votes_for = _votes(corpus, _BEFORE_NOUN, -1) + _votes(corpus, _AFTER_NOUN, 1)
+    votes_against = _votes(corpus, _BEFORE_OTHER, -1) + _votes(corpus, _AFTER_OTHER, 1)
+    handicap = np.where(_ends(corpus, _VERB_ENDINGS), _ENDING_HANDICAP, 1.0)
+    noun = (votes_for >= votes_against * handicap) & ~_ends(corpus, _OTHER_ENDINGS)
+    return noun | _proper(corpus)
+
+
+def stands_alone(corpus: Corpus) -> NDArray[np.bool_]:
+    """Whether each word (V,) names something by itself, rather than qualify the word after it."""
+    word, after = corpus.word_ids[:-1], corpus.word_ids[1:]
+    uses = np.bincount(corpus.word_ids[corpus.word_ids >= 0], minlength=len(corpus.words))
+    qualifies = (word >= 0) & np.append(corpus.content, False)[after]
+    qualifying = np.bincount(word[qualifies], minlength=len(corpus.words)) / np.maximum(uses, 1)
+    limit = np.where(_ends(corpus, _ADJECTIVE_ENDINGS), _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS)
+    return (qualifying < limit) | _proper(corpus)
+
+
+def addressees(corpus: Corpus) -> NDArray[np.bool_]:
+    """Words (V,) that mostly open a text: in a conversation, the names of those spoken to."""
+    opens = np.append(True, corpus.texts[1:] != corpus.texts[:-1]) & (corpus.word_ids >= 0)
+    uses = np.bincount(corpus.word_ids[corpus.word_ids >= 0], minlength=len(corpus.words))
+    openings = np.bincount(corpus.word_ids[opens], minlength=len(corpus.words))
+    return openings >= _MOSTLY * uses
+
+
+def _proper(corpus: Corpus) -> NDArray[np.bool_]:
+    """Words (V,) written with a capital or a code sign mostly, and not only to open a sentence."""
+    marked = np.fromiter(map(_is_marked, corpus.forms), np.bool_, len(corpus.forms))
+    inside = np.append(False, corpus.word_ids[:-1] >= 0) & (corpus.word_ids >= 0)
+    here = corpus.word_ids[inside]
+    uses = np.bincount(here, minlength=len(corpus.words))
+    marked_uses = np.bincount(here, marked[corpus.form_ids[inside]], len(corpus.words))
+    return (uses > 0) & (marked_uses > _MOSTLY * uses)
+
+
+def _is_marked(form: str) -> bool:
+    return not form.islower() or not form.replace("-", "").isalpha()
+
+
+def _ends(corpus: Corpus, endings: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.array(
+        [
+            word.endswith(endings) and len(word) > 5 and word not in _NOUNS_IN_LY
+            for word in corpus.words
+        ],
+        np.bool_,
+    )
+
+
+def _votes(corpus: Corpus, neighbours: frozenset[str], step: int) -> NDArray[np.int64]:
+    """How often each word (V,) has one of `neighbours` right before (-1) or after it (1)."""
+    listed = np.fromiter((word in neighbours for word in corpus.words), np.bool_, len(corpus.words))
+    near = np.append(listed, False)[corpus.word_ids]
+    word, near = (corpus.word_ids[1:], near[:-1]) if step < 0 else (corpus.word_ids[:-1], near[1:])
+    voted = word[near & (word >= 0)]
+    return np.bincount(voted, minlength=len(corpus.words))

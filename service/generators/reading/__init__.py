@@ -1,0 +1,1 @@
+"""What the population and the extractive generator both read in interactions: words, traits."""

@@ -1,0 +1,147 @@
+"""Starts a real vLLM server on the CPU with a tiny model, for tests of what talks to an LLM."""
+
+import ctypes
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx2
+
+MODEL_NAME = "tiny"
+
+_ROOT = Path(__file__).parents[1]
+_ENVIRONMENT = _ROOT / ".venv-vllm"
+_PYTHON = _ENVIRONMENT / "bin" / "python"
+_MODEL_SCRIPT = Path(__file__).with_name("vllm_model.py")
+
+_START_SECONDS = 300
+_STOP_SECONDS = 30
+_LOG_TAIL_BYTES = 4_000
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# Small as the model is, vLLM compiles it and reserves memory for it as if it were large.
+_SERVER_OPTIONS = (
+    "--enforce-eager",
+    "--dtype=float32",
+    "--max-num-seqs=16",
+    # Random weights may otherwise fill a JSON answer with white space up to the token limit.
+    '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}',
+)
+_SERVER_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+class VllmNotStarted(Exception):
+    """The server ended or stayed silent; the message holds the end of its log."""
+
+
+def vllm_unavailable_reason() -> str | None:
+    """Why no vLLM server can run here, or None if one can."""
+    reason = _ENVIRONMENT / "UNAVAILABLE"
+    if reason.exists():
+        return reason.read_text().strip()
+    if not (_ENVIRONMENT / "lock.sha256").exists():
+        return "vLLM is not installed: run `make install-vllm`"
+    return None
+
+
+@contextmanager
+def vllm_server() -> Iterator[str]:
+    """The OpenAI-compatible base URL (ending in /v1) of a server of the model `MODEL_NAME`.
+
+    Takes about 30 s and 3 GB. The server ends with the block, or with this process. Raises
+    VllmNotStarted, or CalledProcessError if the model cannot be built.
+    """
+    model = _tiny_model()
+    with tempfile.TemporaryFile() as log:
+        port = _free_port()
+        server = _start(model, port, log)
+        try:
+            _await_health(server, f"http://127.0.0.1:{port}/health", log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            _stop(server)
+
+
+def _tiny_model() -> Path:
+    """Built once for every version of the script; a build that was cut short is not found."""
+    version = hashlib.sha256(_MODEL_SCRIPT.read_bytes()).hexdigest()[:12]
+    model = _ENVIRONMENT / "models" / version
+    if model.exists():
+        return model
+    model.parent.mkdir(exist_ok=True)
+    build = Path(tempfile.mkdtemp(dir=model.parent))
+    subprocess.run([_PYTHON, "-P", _MODEL_SCRIPT, build], check=True, capture_output=True)
+    return build.rename(model)
+
+
+def _start(model: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(_PYTHON, "-P", "-m", "vllm.entrypoints.openai.api_server", *_SERVER_OPTIONS),
+            *(f"--model={model}", f"--served-model-name={MODEL_NAME}"),
+            *("--host=127.0.0.1", f"--port={port}"),
+        ],
+        env={**os.environ, **_SERVER_ENVIRONMENT},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+    )
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _await_health(server: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    with httpx2.Client(timeout=5, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if server.poll() is not None:
+                raise VllmNotStarted(f"exit status {server.returncode}:\n{_tail(log)}")
+            if _is_healthy(client, url):
+                return
+            time.sleep(0.25)
+    raise VllmNotStarted(f"not healthy after {_START_SECONDS} s:\n{_tail(log)}")
+
+
+def _is_healthy(client: httpx2.Client, url: str) -> bool:
+    try:
+        return client.get(url).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)  # its engine processes are in its group
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _tail(log: IO[bytes]) -> str:
+    size = os.fstat(log.fileno()).st_size
+    tail = os.pread(log.fileno(), _LOG_TAIL_BYTES, max(0, size - _LOG_TAIL_BYTES))
+    return tail.decode(errors="replace")
