@@ -88,6 +88,12 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
 
+    async def run_once(self) -> int:
+        """Claim what is due now, work it off, and return how many jobs that were."""
+        jobs = await self._claim(self._policy.batch)
+        await asyncio.gather(*self._start(jobs))
+        return len(jobs)
+
     async def _claim_once(self) -> bool:
         """Claim what there is room for and start it; False when it is time to pause."""
         free = self._policy.batch - len(self._held)
@@ -96,25 +102,34 @@ class Worker:
             await _wait_for(self._room, self._policy.poll)
             return True
         try:
-            jobs = await regenerations.claim(
-                self._database,
-                limit=free,
-                lease=self._policy.lease,
-                debounce=self._policy.debounce,
-                max_delay=self._policy.max_delay,
-            )
+            jobs = await self._claim(free)
         except DatabaseUnavailable:
             log.warning("database_unavailable")
             return False
+        self._start(jobs)
+        return len(jobs) == free
+
+    async def _claim(self, limit: int) -> list[Job]:
+        return await regenerations.claim(
+            self._database,
+            limit=limit,
+            lease=self._policy.lease,
+            debounce=self._policy.debounce,
+            max_delay=self._policy.max_delay,
+        )
+
+    def _start(self, jobs: Sequence[Job]) -> list[asyncio.Task[None]]:
         by_project: dict[str, list[Job]] = defaultdict(list)
         for job in jobs:
             by_project[job.project_id].append(job)
+        self._held.update(jobs)
+        batches = []
         for project_id, project_jobs in by_project.items():
-            self._held.update(project_jobs)
             batch = asyncio.create_task(self._run_batch(project_id, project_jobs))
             self._batches.add(batch)
             batch.add_done_callback(self._batches.discard)
-        return len(jobs) == free
+            batches.append(batch)
+        return batches
 
     async def _run_batch(self, project_id: str, jobs: Sequence[Job]) -> None:
         try:
@@ -244,9 +259,10 @@ class Worker:
         except DatabaseUnavailable:
             log.warning("database_unavailable")
             return
-        if len(kept) < len(jobs):
+        lost = [job for job in jobs if job in self._held and job.lease_token not in kept]
+        if lost:
             # Their finish will be refused by the fence; nothing to undo here.
-            log.info("leases_lost", count=len(jobs) - len(kept))
+            log.info("leases_lost", count=len(lost))
 
     async def _watch_backlog(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from asyncpg import InternalClientError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -74,7 +75,7 @@ class Database:
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, InternalClientError, OSError) as error:
             if is_transient(error):
                 raise DatabaseUnavailable(
                     "The database does not answer; nothing was written. Send the request again.",
@@ -108,7 +109,8 @@ def open_database(url: str, pool_size: int) -> Database:
 
 def is_transient(error: Exception) -> bool:
     """Whether trying again later can help: the server is gone, full, overloaded or timed out."""
-    if isinstance(error, OSError | PoolTimeoutError | InterfaceError | TimeoutError):
+    # asyncpg raises InternalClientError when the server goes away in the middle of a query.
+    if isinstance(error, OSError | PoolTimeoutError | InterfaceError | InternalClientError):
         return True
     if not isinstance(error, DBAPIError):
         return False

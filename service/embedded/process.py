@@ -115,7 +115,7 @@ def run_to_end(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as `account` until it ends; stdout holds what it wrote to both streams."""
     return subprocess.run(
-        _launched(argv, account, signal.SIGKILL),
+        _launched(argv, account.uid, account.gid, signal.SIGKILL),
         cwd="/",
         env=_environment(),
         input=stdin,
@@ -152,7 +152,7 @@ def _spawn(command: ServerCommand, account: Account) -> subprocess.Popen[bytes]:
     output = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
-            _launched(command.argv, account, command.death_signal),
+            _launched(command.argv, account.uid, account.gid, command.death_signal),
             cwd=command.cwd,
             env=_environment(),
             stdin=subprocess.PIPE,
@@ -171,11 +171,11 @@ def _spawn(command: ServerCommand, account: Account) -> subprocess.Popen[bytes]:
 
 def guarded_command(argv: Sequence[str], death_signal: signal.Signals) -> list[str]:
     """`argv` such that it runs as we do and gets `death_signal` when the calling thread ends."""
-    return _launched(argv, Account(os.getuid(), os.getgid()), death_signal)
+    return _launched(argv, os.getuid(), os.getgid(), death_signal)
 
 
-def _launched(argv: Sequence[str], account: Account, death_signal: signal.Signals) -> list[str]:
-    watch = [os.getpid(), int(death_signal), account.uid, account.gid]
+def _launched(argv: Sequence[str], uid: int, gid: int, death_signal: signal.Signals) -> list[str]:
+    watch = [os.getpid(), int(death_signal), uid, gid]
     return [sys.executable, "-I", "-S", _LAUNCHER, *map(str, watch), *argv]
 
 

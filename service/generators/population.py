@@ -26,7 +26,7 @@ _VERSION = 1
 _HEADER = struct.Struct("<4sB")
 _MAX_BYTES_UNPACKED = 8 << 20
 _FACT = np.dtype(
-    [("key", "<u8"), ("users", "<u4"), ("count", "<u4"), ("rated", "<u4"), ("sum", "<f8")]
+    [("key", "<u8"), ("users", "<u4"), ("interactions", "<u4"), ("rated", "<u4"), ("sum", "<f8")]
 )
 
 Counts = NDArray[np.uint32]
@@ -39,12 +39,12 @@ class PopulationFormatError(ValueError):
 class Fact(NamedTuple):
     """What is known of an attribute, or of one of its values, over all users.
 
-    `users` and `count` say how many users and interactions carry it; `rating_sum` adds up the
+    `users` and `interactions` say how many users and interactions carry it; `rating_sum` adds up the
     ratings of the `rated` interactions among them.
     """
 
     users: int = 0
-    count: int = 0
+    interactions: int = 0
     rated: int = 0
     rating_sum: float = 0.0
 
@@ -185,7 +185,7 @@ class Population:
                 fact = self._facts.get(key, Fact())
                 self._facts[key] = Fact(
                     fact.users + (key not in known),
-                    fact.count + 1,
+                    fact.interactions + 1,
                     fact.rated + (score is not None),
                     fact.rating_sum + (score[1] if score else 0.0),
                 )
@@ -205,9 +205,9 @@ class Population:
         self.interactions //= 2
         self._style_sums /= 2
         self._facts = {
-            key: Fact(fact.users // 2, fact.count // 2, fact.rated // 2, fact.rating_sum / 2)
+            key: Fact(fact.users // 2, fact.interactions // 2, fact.rated // 2, fact.rating_sum / 2)
             for key, fact in self._facts.items()
-            if fact.count > 1
+            if fact.interactions > 1
         }
 
 

@@ -37,9 +37,7 @@ class ExtractiveGenerator:
         return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
 
 
-def write_draft(
-    history: Sequence[Interaction], population: Population, max_tokens: int
-) -> Draft:
+def write_draft(history: Sequence[Interaction], population: Population, max_tokens: int) -> Draft:
     """Write a profile of the newest `MAX_INTERACTIONS` of `history`, whatever its input order.
 
     The same history and population give the same bytes on every machine. An empty history, or one

@@ -1,5 +1,6 @@
 """Single interactions that show a user at a glance."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -7,8 +8,10 @@ from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
 from service.generators.extractive.themes import Theme
-from service.generators.extractive.wording import activity, plain, quote, quoted
+from service.generators.extractive.wording import activity, is_conversation, plain, quote, quoted
 from service.generators.reading.attributes import categories, rating
+from service.generators.reading.corpus import fold
+from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
 
 _TITLE_NAMES = ("title", "name", "item", "product", "subject", "label")
 _MAX_TITLE_CHARS = 60
@@ -49,7 +52,7 @@ def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Can
                 worth[text] += phrase.score
     for position, weight in sorted(worth.items(), key=lambda item: (-item[1], -item[0]))[:5]:
         words = quote(history[position].text)
-        if words:
+        if words and not _names_somebody(words, history[position].type):
             noun = activity([history[position].type]).noun
             share = weight / sum(phrase.score for theme in found for phrase in theme.phrases)
             return [
@@ -64,6 +67,14 @@ def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Can
                 )
             ]
     return []
+
+
+def _names_somebody(words: str, kind: str) -> bool:
+    """Whether a quote may hold a name: a given name, or whoever a message begins by addressing."""
+    first, *rest = [fold(word) for word in words.strip('"').split()] or [""]
+    if GIVEN_NAMES.intersection((first, *rest)):
+        return True
+    return is_conversation([kind]) and first not in STOPWORDS | COMMON
 
 
 def _liked(history: Sequence[Interaction], names: dict[str, int]) -> Candidate | None:

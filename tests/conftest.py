@@ -1,0 +1,116 @@
+"""One real Postgres and one real Valkey for the whole session; a project of its own per test.
+
+Row-level security keeps the projects apart, so tests share the servers without cleaning up.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from service import embedded
+from service.api.app import create_app
+from service.commands.keys import create_key
+from service.commands.migrate import migrate
+from service.config import Settings
+from service.db.projects import Scope
+from service.runtime import Runtime, open_generator, open_runtime
+from service.worker import Worker, WorkerPolicy
+from tests.embedded_stacks import open_directory
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[embedded.EmbeddedServers]:
+    with open_directory() as directory, embedded.start(directory / "bump") as stack:
+        yield stack.servers
+
+
+@pytest.fixture(scope="session")
+def settings(servers: embedded.EmbeddedServers) -> Settings:
+    """Settings for a migrated database, without debounce, so that a worker acts at once."""
+    migrate(servers.admin_url, servers.app_url)
+    return Settings(
+        _env_file=None,
+        database_url=SecretStr(servers.app_url),
+        database_admin_url=SecretStr(servers.admin_url),
+        redis_url=SecretStr(servers.redis_url),
+        # CI machines stall now and then; what a stalled cache costs has tests of its own.
+        redis_timeout=1.0,
+        debounce=0,
+        max_delay=0,
+        key_cache_ttl=0.05,
+    )
+
+
+@pytest.fixture(scope="session")
+async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    runtime = await open_runtime(settings)
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture
+def project_id() -> str:
+    return f"p-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def worker(runtime: Runtime) -> Worker:
+    """A worker that tests step by hand with `work_off`."""
+    return make_worker(runtime)
+
+
+def make_worker(runtime: Runtime, **policy: float) -> Worker:
+    defaults = {
+        "batch": 50,
+        "concurrency": 4,
+        "poll": 0.02,
+        "lease": 30.0,
+        "debounce": 0.0,
+        "max_delay": 0.0,
+        "max_attempts": 5,
+        "backoff": 0.01,
+        "history_limit": 200,
+        "drain_timeout": 10.0,
+    }
+    return Worker(
+        runtime.database,
+        runtime.cache,
+        open_generator(runtime.settings),
+        WorkerPolicy(**{**defaults, **policy}),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+ApiKeyMaker = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def make_key(settings: Settings, project_id: str) -> ApiKeyMaker:
+    """Makes keys of the test's project: `await make_key("read", "ingest")`; none: every scope."""
+
+    async def make(*scopes: str, days: float | None = None) -> str:
+        chosen = [Scope(scope) for scope in scopes] or list(Scope)
+        return await create_key(settings, project_id, "test", chosen, days)
+
+    return make
+
+
+@pytest.fixture
+async def client(app: FastAPI, make_key: ApiKeyMaker) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the test's project with every scope, straight into the application."""
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False),
+        base_url="http://bump.test",
+        headers={"Authorization": f"Bearer {await make_key()}"},
+    ) as client:
+        yield client
