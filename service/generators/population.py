@@ -39,8 +39,8 @@ class PopulationFormatError(ValueError):
 class Fact(NamedTuple):
     """What is known of an attribute, or of one of its values, over all users.
 
-    `users` and `interactions` say how many users and interactions carry it; `rating_sum` adds up the
-    ratings of the `rated` interactions among them.
+    `users` and `interactions` say how many carry it; `rating_sum` adds up the ratings of the
+    `rated` interactions among them.
     """
 
     users: int = 0

@@ -1,6 +1,5 @@
 """Single interactions that show a user at a glance."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -45,7 +44,7 @@ def example_candidates(
 
 def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Candidate]:
     """The interaction that holds most of what sets the user apart, quoted."""
-    worth: Counter[int] = Counter()
+    worth: dict[int, float] = defaultdict(float)
     for theme in found:
         for phrase in theme.phrases:
             for text in phrase.texts.tolist():

@@ -174,22 +174,23 @@ class Naming:
     alone: NDArray[np.bool_]
 
 
-def naming(corpus: Corpus) -> Naming:
-    """Judge words by their neighbours and endings; without evidence, a word may name."""
-    proper = _proper(corpus)
+def naming(corpus: Corpus, among: NDArray[np.bool_]) -> Naming:
+    """Judge the words `among` (V,) by their neighbours and endings; without evidence, they may."""
+    proper = _proper(corpus, among)
     votes_for = _votes(corpus, _BEFORE_NOUN, -1) + _votes(corpus, _AFTER_NOUN, 1)
     votes_against = _votes(corpus, _BEFORE_OTHER, -1) + _votes(corpus, _AFTER_OTHER, 1)
-    handicap = np.where(_ends(corpus, _VERB_ENDINGS), _ENDING_HANDICAP, 1.0)
-    noun = (votes_for >= votes_against * handicap) & ~_ends(corpus, _OTHER_ENDINGS)
+    handicap = np.where(_ends(corpus, among, _VERB_ENDINGS), _ENDING_HANDICAP, 1.0)
+    noun = (votes_for >= votes_against * handicap) & ~_ends(corpus, among, _OTHER_ENDINGS)
     ends = noun | proper
-    return Naming(ends, ends & (_unqualifying(corpus) | proper))
+    return Naming(ends, ends & (_unqualifying(corpus, among) | proper))
 
 
-def _unqualifying(corpus: Corpus) -> NDArray[np.bool_]:
+def _unqualifying(corpus: Corpus, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
     word, after = corpus.word_ids[:-1], corpus.word_ids[1:]
     qualifies = (word >= 0) & np.append(corpus.content, False)[after]
     qualifying = np.bincount(word[qualifies], minlength=len(corpus.words))
-    limit = np.where(_ends(corpus, _ADJECTIVE_ENDINGS), _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS)
+    adjectives = _ends(corpus, among, _ADJECTIVE_ENDINGS)
+    limit = np.where(adjectives, _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS)
     return qualifying < limit * np.maximum(_occurrences(corpus), 1)
 
 
@@ -200,13 +201,15 @@ def addressees(corpus: Corpus) -> NDArray[np.bool_]:
     return openings >= _MOSTLY * _occurrences(corpus)
 
 
-def _proper(corpus: Corpus) -> NDArray[np.bool_]:
+def _proper(corpus: Corpus, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Words (V,) written with a capital or a code sign mostly, and not only to open a sentence."""
-    marked = np.fromiter(map(_is_marked, corpus.forms), np.bool_, len(corpus.forms))
-    inside = np.append(False, corpus.word_ids[:-1] >= 0) & (corpus.word_ids >= 0)
-    here = corpus.word_ids[inside]
+    inside = np.append(False, corpus.word_ids[:-1] >= 0) & np.append(among, False)[corpus.word_ids]
+    here, forms = corpus.word_ids[inside], corpus.form_ids[inside]
+    marked = np.zeros(len(corpus.forms))
+    for form in np.unique(forms).tolist():
+        marked[form] = _is_marked(corpus.forms[form])
     uses = np.bincount(here, minlength=len(corpus.words))
-    marked_uses = np.bincount(here, marked[corpus.form_ids[inside]], len(corpus.words))
+    marked_uses = np.bincount(here, marked[forms], len(corpus.words))
     return (uses > 0) & (marked_uses > _MOSTLY * uses)
 
 
@@ -218,14 +221,14 @@ def _is_marked(form: str) -> bool:
     return not form.islower() or not form.replace("-", "").isalpha()
 
 
-def _ends(corpus: Corpus, endings: tuple[str, ...]) -> NDArray[np.bool_]:
-    return np.array(
-        [
-            word.endswith(endings) and len(word) > 5 and word not in _NOUNS_IN_LY
-            for word in corpus.words
-        ],
-        np.bool_,
-    )
+def _ends(
+    corpus: Corpus, among: NDArray[np.bool_], endings: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    result = np.zeros(len(corpus.words), np.bool_)
+    for index in np.flatnonzero(among).tolist():
+        word = corpus.words[index]
+        result[index] = word.endswith(endings) and len(word) > 5 and word not in _NOUNS_IN_LY
+    return result
 
 
 def _votes(corpus: Corpus, neighbours: frozenset[str], step: int) -> NDArray[np.int64]:

@@ -99,10 +99,10 @@ def salient_phrases(
     allowed = corpus.content & ~_listed(corpus, {*barred, *GIVEN_NAMES})
     if conversation:
         allowed &= ~addressees(corpus)
-    names = naming(corpus)
-    singles = _singles(corpus, population, allowed)
+    singles = _singles(corpus, population, allowed, minimum)
     frequent = np.zeros(len(corpus.words), np.bool_)
-    frequent[singles.words[singles.counts >= minimum, 0]] = True
+    frequent[singles.words[:, 0]] = True
+    names = naming(corpus, frequent)
     rates = np.ones(len(corpus.words))
     rates[singles.words[:, 0]] = singles.background
     grams = [singles, _pairs(corpus, population, frequent, rates)]
@@ -114,8 +114,11 @@ def salient_phrases(
     return _distinct(corpus, scored[:_POOL])
 
 
-def _singles(corpus: Corpus, population: Population, allowed: NDArray[np.bool_]) -> _Grams:
-    usable = np.append(allowed, False)[corpus.word_ids]
+def _singles(
+    corpus: Corpus, population: Population, allowed: NDArray[np.bool_], minimum: int
+) -> _Grams:
+    occurrences = np.bincount(corpus.word_ids + 1, minlength=len(corpus.words) + 1)[1:]
+    usable = np.append(allowed & (occurrences >= minimum), False)[corpus.word_ids]
     words, phrases, texts = _uses(corpus.word_ids[usable], corpus.texts[usable], corpus.size)
     counts = np.bincount(phrases, minlength=len(words))
     everywhere, users = population.word_rates(corpus.hashes[words])
@@ -269,16 +272,20 @@ def _uses_inside(phrases: list[Phrase]) -> dict[tuple[str, ...], int]:
 
 
 def _repeats(phrase: Phrase, taken: list[str]) -> bool:
-    return any(_akin(word, other) for word in phrase.words for other in taken)
+    return any(word in taken or _akin(word, taken) for word in phrase.words)
 
 
-def _akin(word: str, other: str) -> bool:
-    """Whether one word holds the other or shares a long stem with it (persuade, persuasion)."""
-    short, long = sorted((word, other), key=len)
-    if short == long or (len(short) >= _MIN_STEM and short in long):
-        return True
-    stem = max(_MIN_STEM + 1, math.ceil(_SAME_STEM * len(long)))
-    return len(short) >= stem and short[:stem] == long[:stem]
+def _akin(word: str, taken: list[str]) -> bool:
+    """Whether `word` holds a long one of `taken`, or shares a long stem (persuade, persuasion)."""
+    if len(word) < _MIN_STEM:
+        return False
+    for other in taken:
+        if len(other) < _MIN_STEM:
+            continue
+        stem = max(_MIN_STEM + 1, math.ceil(_SAME_STEM * max(len(word), len(other))))
+        if word in other or other in word or word[:stem] == other[:stem]:
+            return True
+    return False
 
 
 def _with_surface(corpus: Corpus, phrase: Phrase) -> Phrase:

@@ -59,4 +59,7 @@ def style_of(text: str) -> tuple[float, ...]:
 
 
 def _holds(text: str, marks: tuple[str, ...]) -> float:
-    return float(any(mark in text for mark in marks))
+    for mark in marks:
+        if mark in text:
+            return 1.0
+    return 0.0
