@@ -37,7 +37,18 @@ class Settings(BaseSettings):
         default=5.0, description="the longest that a revoked key keeps working"
     )
 
-    generator: Literal["extractive"] = "extractive"
+    generator: Literal["extractive", "llm"] = Field(
+        default="extractive", description="`llm` needs the three settings below"
+    )
+    generator_url: str | None = Field(
+        default=None, description="OpenAI-compatible base URL with JSON schema output, as vLLM's"
+    )
+    generator_model: str | None = None
+    generator_api_key: SecretStr | None = None
+    generator_timeout: PositiveFloat = Field(default=120.0, description="deadline of one answer")
+    generator_history_tokens: PositiveInt = Field(
+        default=6_000, description="of history in the prompt; the newest interactions that fit"
+    )
     profile_tokens: PositiveInt = Field(default=160, description="budget of a profile's text")
     history_limit: PositiveInt = Field(
         default=200, description="newest interactions that a generator reads"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from service.cache import ProfileCache, open_cache
 from service.config import Settings
 from service.db.interactions import RegenerationPolicy
@@ -11,6 +13,7 @@ from service.errors import ConfigurationError
 from service.flows.read_profile import ProfileReader
 from service.generators.extractive import ExtractiveGenerator
 from service.generators.generator import Generator
+from service.generators.llm import LlmGenerator
 from service.llm.client import ChatClient
 
 SCHEMA_REVISION = "0001"
@@ -65,7 +68,27 @@ async def open_runtime(settings: Settings) -> Runtime:
 
 
 def open_generator(settings: Settings) -> Generator:
-    return ExtractiveGenerator(max_tokens=settings.profile_tokens)
+    """Raises ConfigurationError when the LLM's endpoint is not named."""
+    extractive = ExtractiveGenerator(max_tokens=settings.profile_tokens)
+    if settings.generator == "extractive":
+        return extractive
+    if settings.generator_url is None or settings.generator_model is None:
+        raise ConfigurationError(
+            "BUMP_GENERATOR=llm needs BUMP_GENERATOR_URL (an OpenAI-compatible base URL) and "
+            "BUMP_GENERATOR_MODEL."
+        )
+    client = ChatClient(
+        base_url=settings.generator_url,
+        model=settings.generator_model,
+        api_key=_secret(settings.generator_api_key),
+        deadline=settings.generator_timeout,
+    )
+    return LlmGenerator(
+        client,
+        fallback=extractive,
+        max_tokens=settings.profile_tokens,
+        history_tokens=settings.generator_history_tokens,
+    )
 
 
 def regeneration_policy(settings: Settings, priority: int = PRIORITY_INGEST) -> RegenerationPolicy:
@@ -83,10 +106,13 @@ def _open_downstream(settings: Settings) -> ChatClient | None:
         raise ConfigurationError(
             "BUMP_DOWNSTREAM_URL is set but BUMP_DOWNSTREAM_MODEL is not: name the model to call."
         )
-    key = settings.downstream_api_key
     return ChatClient(
         base_url=settings.downstream_url,
         model=settings.downstream_model,
-        api_key=key.get_secret_value() if key else None,
+        api_key=_secret(settings.downstream_api_key),
         deadline=settings.downstream_timeout,
     )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

@@ -28,6 +28,12 @@ REGENERATION_SECONDS = Histogram(
     ["generator", "outcome"],
     buckets=_SECONDS,
 )
+GENERATOR_FALLBACKS = Counter(
+    "bump_generator_fallbacks_total", "Profiles that the extractive generator wrote for the LLM."
+)
+UNSUPPORTED_STATEMENTS = Counter(
+    "bump_unsupported_statements_total", "LLM statements dropped for want of valid evidence."
+)
 CACHE_READS = Counter(
     "bump_cache_reads_total", "Profile reads, by what the cache said.", ["result"]
 )

@@ -23,13 +23,17 @@ _CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Generation parameters that a caller may set; None leaves the endpoint's default."""
+    """Generation parameters; None leaves the endpoint's default.
+
+    `json_schema` makes the answer a JSON document of that schema (structured output).
+    """
 
     max_tokens: int
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    json_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,11 @@ def _request_body(
         body["stop"] = list(sampling.stop)
     if sampling.seed is not None:
         body["seed"] = sampling.seed
+    if sampling.json_schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": sampling.json_schema},
+        }
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}

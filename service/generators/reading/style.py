@@ -13,7 +13,7 @@ _FIRST_PERSON = (" i ", " i'", " my ", " me ")
 _SMILEYS = (":)", ":-)", ";)", ";-)", ":(", ":-(", ":D", ":P", ":p", "=)")
 _BULLETS = ("\n- ", "\n* ", "\n • ", "\n• ", "\n - ", "\n * ", "\n1. ", "\n1) ")
 # Manner shows early; substrings, as this runs over every text of a history.
-_MAX_CHARS = 400
+_MAX_CHARS = 300
 _MAX_OPENING_CHARS = 40
 
 
@@ -40,7 +40,7 @@ def opening_of(text: str) -> str:
 
 
 def style_of(text: str) -> tuple[float, ...]:
-    """The style vector of one text (its first 400 characters, except for the length)."""
+    """The style vector of one text (its first 300 characters, except for the length)."""
     head = text[:_MAX_CHARS]
     lower = f" {head.lower()} "
     return (

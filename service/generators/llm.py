@@ -1,0 +1,142 @@
+"""Profiles written by a language model behind an OpenAI-compatible endpoint, such as vLLM.
+
+The answer is JSON by schema: statements with the numbers of the interactions that support them.
+A statement without valid support is dropped. When the model gives nothing usable twice, the
+extractive generator writes the profile, and the version says so.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from service.domain.interaction import Interaction
+from service.domain.profile import Draft, Statement, StatementKind, statement_id
+from service.domain.prompts import neutralise, profile_request
+from service.domain.tokens import estimate_tokens
+from service.errors import DownstreamFailed, DownstreamTimedOut
+from service.generators.generator import Generator
+from service.generators.population import Population
+from service.llm.client import ChatClient, Completion, Sampling
+from service.telemetry import GENERATOR_FALLBACKS, UNSUPPORTED_STATEMENTS
+
+log = structlog.get_logger()
+
+_ATTEMPTS = 2
+_MAX_STATEMENTS = 12
+_MAX_STATEMENT_CHARS = 240
+_MAX_EVIDENCE = 8
+_TEMPERATURE = 0.2
+# The JSON around a statement, its evidence and its kind.
+_JSON_TOKENS_PER_STATEMENT = 60
+_KINDS = [kind.value for kind in StatementKind if kind is not StatementKind.PINNED]
+
+# Strings and arrays are bounded, and strings hold nothing that JSON would have to escape: guided
+# decoding lets raw control characters through, and an unbounded answer ends in mid-document.
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "statements": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": _MAX_STATEMENTS,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": {"type": "string", "enum": _KINDS},
+                    "text": {
+                        "type": "string",
+                        "pattern": rf'^[^\x00-\x1f"\\]{{1,{_MAX_STATEMENT_CHARS}}}$',
+                    },
+                    "interactions": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": _MAX_EVIDENCE,
+                        "items": {"type": "integer"},
+                    },
+                },
+                "required": ["kind", "text", "interactions"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["statements"],
+    "additionalProperties": False,
+}
+
+
+class UnusableAnswer(Exception):
+    """The model's answer was cut off, is not the document that was asked for, or has no support."""
+
+
+class LlmGenerator:
+    """Asks `client`'s model; `fallback` writes what it cannot. Budgets in tokens."""
+
+    def __init__(
+        self, client: ChatClient, *, fallback: Generator, max_tokens: int, history_tokens: int
+    ) -> None:
+        self.name = f"llm:{client.model}"
+        self._client = client
+        self._fallback = fallback
+        self._max_tokens = max_tokens
+        self._history_tokens = history_tokens
+
+    async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
+        """A draft by the model, or by the fallback after two unusable answers."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._ask(history)
+            except (UnusableAnswer, DownstreamFailed, DownstreamTimedOut) as error:
+                log.warning("generator_answer_unusable", error=type(error).__name__)
+        GENERATOR_FALLBACKS.inc()
+        return await self._fallback.write(history, population)
+
+    async def _ask(self, history: Sequence[Interaction]) -> Draft:
+        completion = await self._client.complete(
+            profile_request(history, history_tokens=self._history_tokens),
+            Sampling(
+                max_tokens=self._max_tokens + _MAX_STATEMENTS * _JSON_TOKENS_PER_STATEMENT,
+                temperature=_TEMPERATURE,
+                json_schema=_SCHEMA,
+            ),
+        )
+        statements = _within_budget(_statements(completion, history), self._max_tokens)
+        if not statements:
+            raise UnusableAnswer
+        return Draft(tuple(statements), self.name)
+
+
+def _statements(completion: Completion, history: Sequence[Interaction]) -> list[Statement]:
+    if completion.finish_reason == "length":
+        raise UnusableAnswer
+    try:
+        documents = orjson.loads(completion.text)["statements"]
+        found = [_statement(document, history) for document in documents]
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
+        raise UnusableAnswer from error
+    supported = {statement.id: statement for statement in found if statement.evidence}
+    UNSUPPORTED_STATEMENTS.inc(len(found) - len(supported))
+    return list(supported.values())
+
+
+def _statement(document: dict[str, Any], history: Sequence[Interaction]) -> Statement:
+    text = neutralise(document["text"])
+    kind = StatementKind(document["kind"])
+    numbers = sorted({number for number in document["interactions"] if _names(number, history)})
+    evidence = tuple(history[number - 1].key for number in numbers) if text else ()
+    return Statement(statement_id(kind, text), kind, text, evidence)
+
+
+def _names(number: Any, history: Sequence[Interaction]) -> bool:
+    return isinstance(number, int) and 1 <= number <= len(history)
+
+
+def _within_budget(statements: Sequence[Statement], max_tokens: int) -> list[Statement]:
+    kept, used = [], 0
+    for statement in statements:
+        used += estimate_tokens(statement.text) + 1
+        if used > max_tokens:
+            break
+        kept.append(statement)
+    return kept
