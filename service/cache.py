@@ -345,7 +345,7 @@ def open_cache(
         health_check_interval=0,
     )
     return ProfileCache(
-        Redis(connection_pool=pool),
+        Redis.from_pool(pool),
         retry_after=retry_after,
         profile_ttl=profile_ttl,
         revision_ttl=revision_ttl,

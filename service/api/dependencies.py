@@ -1,9 +1,11 @@
 """What routes ask for: the process's resources, the caller, a checked user id, a bounded body."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request
+import orjson
+from fastapi import Depends, Path, Request, Response
+from fastapi.routing import APIRoute
 
 from service.api.authentication import Caller
 from service.db.projects import Scope
@@ -40,6 +42,26 @@ IngestCaller = Annotated[Caller, Depends(caller_with(Scope.INGEST))]
 ReadCaller = Annotated[Caller, Depends(caller_with(Scope.READ))]
 PersonalizeCaller = Annotated[Caller, Depends(caller_with(Scope.PERSONALIZE))]
 AdminCaller = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]
+
+
+class _StrictJsonRequest(Request):
+    async def json(self) -> Any:
+        return orjson.loads(await self.body())
+
+
+class StrictJsonRoute(APIRoute):
+    """Reads bodies as RFC 8259 has them: the standard library lets NaN and lone surrogates in.
+
+    Neither can be stored, nor sent on to a model.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(_StrictJsonRequest(request.scope, request.receive))
+
+        return handle_strictly
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:

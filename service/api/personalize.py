@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response, StreamingResponse
 
-from service.api.dependencies import PersonalizeCaller, RuntimeDep
+from service.api.dependencies import PersonalizeCaller, RuntimeDep, StrictJsonRoute
 from service.api.problems import documented, problem_document
 from service.domain.interaction import user_id_problem
 from service.domain.prompts import Message
@@ -27,7 +27,7 @@ from service.flows.personalize import PersonalizedPrompt, PromptLimits
 from service.llm.client import Delta, Sampling, Usage
 from service.runtime import Runtime
 
-router = APIRouter(prefix="/v1/personalize", tags=["personalize"])
+router = APIRouter(prefix="/v1/personalize", tags=["personalize"], route_class=StrictJsonRoute)
 
 _MAX_CHARS = 200_000
 Result = TypeVar("Result")

@@ -7,7 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.dependencies import AdminCaller, ReadCaller, RuntimeDep, UserId, checked_user_id
+from service.api.dependencies import (
+    AdminCaller,
+    ReadCaller,
+    RuntimeDep,
+    StrictJsonRoute,
+    UserId,
+    checked_user_id,
+)
 from service.api.documents import (
     CorrectionsIn,
     DiffOut,
@@ -39,7 +46,7 @@ _MAX_REVISION = 2**62
 _MAX_VERSION = 2**31 - 1
 _PINNED_MAX_CHARS = 400
 
-router = APIRouter(prefix="/v1/users/{user_id}", tags=["profiles"])
+router = APIRouter(prefix="/v1/users/{user_id}", tags=["profiles"], route_class=StrictJsonRoute)
 Wait = Annotated[
     float, Query(ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for `min_revision`")
 ]
@@ -51,8 +58,8 @@ async def read_profile(request: Request) -> Response:
     caller = await state.authenticator.authenticate(request, Scope.READ)
     user_id = checked_user_id(request.path_params["user_id"])
     reader = state.runtime.reader
-    if request.url.query:
-        min_revision, wait = _read_your_writes(request)
+    min_revision, wait = _read_your_writes(request) if request.url.query else (0, 0.0)
+    if min_revision or wait:
         served = await reader.read_at_least(
             caller.project_id, user_id, min_revision=min_revision, wait=wait
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from service.api import cursors
-from service.api.dependencies import AdminCaller, ReadCaller, RuntimeDep, UserId
+from service.api.dependencies import AdminCaller, ReadCaller, RuntimeDep, StrictJsonRoute, UserId
 from service.api.documents import (
     ExportOut,
     InteractionPage,
@@ -21,7 +21,7 @@ from service.errors import InvalidCursor, NotFound
 from service.flows import erase
 from service.flows.read_history import read_history
 
-router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
+router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"], route_class=StrictJsonRoute)
 
 
 @router.get(

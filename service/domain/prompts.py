@@ -43,7 +43,7 @@ _HISTORY_TEXT_CHARS = 400
 MESSAGE_OVERHEAD_TOKENS = 8
 
 _CONTROL_TOKENS = re.compile(r"<\|[^|>]{0,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|```", re.IGNORECASE)
-_TAGS = re.compile(r"</?\s*[a-z][a-z0-9_-]{0,40}[^<>]{0,80}>", re.IGNORECASE)
+_TAGS = re.compile(r"<\s*/?\s*[a-z][a-z0-9_-]{0,40}[^<>]{0,80}>", re.IGNORECASE)
 _URLS = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _ROLES = re.compile(r"(?:^|(?<=[\s\"'(]))(system|assistant|user|developer|tool)\s*:", re.IGNORECASE)
 _IMPERATIVES = re.compile(
@@ -53,8 +53,11 @@ _IMPERATIVES = re.compile(
     r"|\b(?:reveal|print|repeat|show)\b[^.!?]{0,30}\b(?:system )?prompt\b[^.!?]*",
     re.IGNORECASE,
 )
+# Besides controls: what is invisible or turns the reading direction, and the tag characters and
+# variation selectors in which text can hide from people but not from a model.
 _CONTROL_CHARACTERS = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    r"\U000e0000-\U000e01ef]"
 )
 
 
@@ -76,15 +79,12 @@ class Prompt:
 def neutralise(text: str) -> str:
     """`text` on one line, without control tokens, tags, fake roles, links and commands to a model.
 
-    This lowers the chance that a history steers the model; it does not rule it out.
+    What a removal brings together is removed as well. This lowers the chance that a history
+    steers the model; it does not rule it out.
     """
-    text = _CONTROL_CHARACTERS.sub(" ", text)
-    text = _CONTROL_TOKENS.sub(" ", text)
-    text = _TAGS.sub(" ", text)
-    text = _URLS.sub("(link)", text)
-    text = _ROLES.sub(r"\1 -", text)
-    text = _IMPERATIVES.sub("(removed)", text)
-    return " ".join(text.split())
+    while (neutral := _neutralise_once(text)) != text:
+        text = neutral
+    return text
 
 
 def assemble(
@@ -131,6 +131,16 @@ def _history_line(number: int, interaction: Interaction) -> str:
 
 def count_tokens(messages: Iterable[Message]) -> int:
     return sum(MESSAGE_OVERHEAD_TOKENS + estimate_tokens(m.content) for m in messages)
+
+
+def _neutralise_once(text: str) -> str:
+    text = _CONTROL_CHARACTERS.sub(" ", text)
+    text = _CONTROL_TOKENS.sub(" ", text)
+    text = _TAGS.sub(" ", text)
+    text = _URLS.sub("(link)", text)
+    text = _ROLES.sub(r"\1 -", text)
+    text = _IMPERATIVES.sub("(removed)", text)
+    return " ".join(text.split())
 
 
 def _profile_block(statements: Sequence[str]) -> str:

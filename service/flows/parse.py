@@ -3,6 +3,7 @@
 Shared by the API and `bump import`, so a file and a request are held to the same rules.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -35,10 +36,14 @@ from service.flows.ingest import Rejection
 
 MAX_ITEM_BYTES = 32_000
 
+_NUMBER = re.compile(r"[+-]?[0-9.]+")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_SHOWN_PATH_PARTS = 4
+
 
 def _time_as_text(value: Any) -> Any:
     # A bare number could be seconds or milliseconds; guessing wrong would misplace a history.
-    if value is not None and not isinstance(value, str):
+    if value is not None and (not isinstance(value, str) or _NUMBER.fullmatch(value)):
         raise ValueError("must be an RFC 3339 string such as 2026-11-22T12:00:00Z")
     return value
 
@@ -88,9 +93,10 @@ def parse_interaction(
         item = InteractionIn.model_validate(document)
     except ValidationError as error:
         return _rejection(document, _first_reason(error))
-    attributes = _attributes_json(item)
-    if attributes is None:
-        return _rejection(document, "attributes: nested too deeply")
+    try:
+        attributes = orjson.dumps(item.attributes).decode()
+    except orjson.JSONEncodeError as error:
+        return _rejection(document, f"attributes: {error}")
     problem = _problem(item, attributes)
     if problem:
         return _rejection(document, problem)
@@ -165,19 +171,12 @@ def _time_problem(occurred_at: datetime | None) -> str | None:
 def _content_problem(item: InteractionIn, attributes: str) -> str | None:
     if not item.text and not item.attributes:
         return "is empty, and there are no attributes either"
-    if "\x00" in item.text:
-        return "must not contain NUL characters"
-    size = len(item.text.encode()) + len(attributes)
+    if _UNSTORABLE.search(item.text):
+        return "must not contain NUL characters or lone surrogates"
+    size = len(item.text.encode()) + len(attributes.encode())
     if size > MAX_ITEM_BYTES:
         return f"with attributes takes {size} bytes; the limit is {MAX_ITEM_BYTES}"
     return None
-
-
-def _attributes_json(item: InteractionIn) -> str | None:
-    try:
-        return orjson.dumps(item.attributes).decode()
-    except orjson.JSONEncodeError:
-        return None
 
 
 def _holds_nul(value: Any) -> bool:
@@ -190,7 +189,7 @@ def _holds_nul(value: Any) -> bool:
 
 def _first_reason(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "item"
+    field = ".".join(str(part) for part in first["loc"][:_SHOWN_PATH_PARTS]) or "item"
     return f"{field}: {first['msg']}"
 
 

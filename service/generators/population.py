@@ -17,7 +17,7 @@ from service.generators.reading.style import Style, style_of
 WORD_BITS = 16
 PHRASE_BITS = 17
 # Past this many users every count is halved: the size stays bounded and old habits fade.
-MAX_USERS = 1 << 15
+MAX_USERS = 1 << 14
 MAX_FACTS = 4_096
 HOURS_IN_WEEK = 7 * 24
 

@@ -97,7 +97,6 @@ _BEFORE_OTHER = frozenset(
         "just",
         "always",
         "never",
-        "and",
     }
 )
 _AFTER_NOUN = frozenset(
@@ -221,9 +220,7 @@ def _is_marked(form: str) -> bool:
     return not form.islower() or not form.replace("-", "").isalpha()
 
 
-def _ends(
-    corpus: Corpus, among: NDArray[np.bool_], endings: tuple[str, ...]
-) -> NDArray[np.bool_]:
+def _ends(corpus: Corpus, among: NDArray[np.bool_], endings: tuple[str, ...]) -> NDArray[np.bool_]:
     result = np.zeros(len(corpus.words), np.bool_)
     for index in np.flatnonzero(among).tolist():
         word = corpus.words[index]

@@ -27,6 +27,7 @@ _SINGLE_COMMON_WORTH = 0.1
 # A phrase that every other user has is worth this share of one that nobody else has.
 _WORTH_IF_WIDESPREAD = 0.25
 _COVERED = 0.5
+_MIN_USERS_TO_TELL_NAMES, _MAX_USERS_OF_A_NAME = 10, 3
 _MIN_STEM, _SAME_STEM = 5, 0.6
 _MIN_LOG_LIFT = 0.7
 # Log-likelihood ratio from which a phrase is no accident of a small sample.
@@ -91,14 +92,15 @@ def salient_phrases(
 
     No two share a word. `barred` are folded words that must not be part of any; `never_alone` are
     folded words that only count in the company of others. In a `conversation`, words that open
-    texts are taken for names.
+    texts and that hardly anybody else uses are taken for names of those spoken to.
     """
     if not len(corpus.words):
         return []
     minimum = 1 if corpus.size < 4 else 2 if corpus.size < 30 else 3
     allowed = corpus.content & ~_listed(corpus, {*barred, *GIVEN_NAMES})
-    if conversation:
-        allowed &= ~addressees(corpus)
+    if conversation and population.users >= _MIN_USERS_TO_TELL_NAMES:
+        _, users = population.word_rates(corpus.hashes)
+        allowed &= ~(addressees(corpus) & (users <= _MAX_USERS_OF_A_NAME))
     singles = _singles(corpus, population, allowed, minimum)
     frequent = np.zeros(len(corpus.words), np.bool_)
     frequent[singles.words[:, 0]] = True

@@ -1,0 +1,195 @@
+"""Real API and worker processes for fault tests: started, frozen, killed, each by its own pid."""
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+
+from service.embedded import EmbeddedServers
+from service.embedded.process import guarded_command
+
+START_SECONDS = 60.0
+EXIT_SECONDS = 40.0
+POLL_SECONDS = 0.02
+_LOG_TAIL_BYTES = 4_000
+
+
+class ServiceProcess:
+    """One running `bump` command. Its log is a file; it ends with the test at the latest."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                guarded_command([sys.executable, "-m", "service", *command], signal.SIGKILL),
+                cwd="/",  # So that no `.env` of a checkout changes what is tested.
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until it is gone. It may be frozen or have ended already."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it where it stands, and wait until it stands."""
+        self._process.send_signal(signal.SIGSTOP)
+        while self.running and not _is_stopped(self.pid):
+            time.sleep(0.001)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Ask it to drain and end (SIGTERM)."""
+        self._process.terminate()
+
+    async def exit_status(self) -> int:
+        """Wait until it has ended by itself; fails after EXIT_SECONDS."""
+        await eventually(lambda: not self.running, EXIT_SECONDS, self._tail)
+        return self._process.returncode
+
+    async def _await_ready(self, ready: Callable[[], bool]) -> None:
+        await eventually(lambda: not self.running or ready(), START_SECONDS, self._tail)
+        assert self.running, f"ended with status {self._process.returncode}:\n{self._tail()}"
+
+    def _tail(self) -> str:
+        return self.log()[-_LOG_TAIL_BYTES:]
+
+
+class ApiProcess(ServiceProcess):
+    """`bump serve` on a port of 127.0.0.1."""
+
+    def __init__(self, environment: dict[str, str], log: Path, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(["serve", "--port", str(port)], environment, log)
+
+    async def ready(self) -> None:
+        await self._await_ready(lambda: readiness(self.url) == 200)
+
+
+class WorkerProcess(ServiceProcess):
+    """`bump worker`, with its metrics on a port of 127.0.0.1."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
+        port = {"BUMP_METRICS_PORT": str(httpx2.URL(self.metrics_url).port)}
+        super().__init__(["worker"], environment | port, log)
+
+    async def ready(self) -> None:
+        await self._await_ready(lambda: "worker_started" in self.log())
+
+
+class Processes:
+    """Starts processes and ends every one of them with the test."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._started: list[ServiceProcess] = []
+
+    async def start_api(self, environment: dict[str, str], port: int | None = None) -> ApiProcess:
+        """An API that answers; on the `port` of an earlier one, its clients find it again."""
+        api = ApiProcess(environment, self._next_log("api"), port or free_port())
+        self._started.append(api)
+        await api.ready()
+        return api
+
+    async def start_worker(self, environment: dict[str, str]) -> WorkerProcess:
+        """A worker that has begun to claim."""
+        worker = WorkerProcess(environment, self._next_log("worker"))
+        self._started.append(worker)
+        await worker.ready()
+        return worker
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+
+    def _next_log(self, name: str) -> Path:
+        return self._logs / f"{name}-{len(self._started)}.log"
+
+
+def service_environment(servers: EmbeddedServers, **settings: object) -> dict[str, str]:
+    """The environment of a process on `servers`: acts without debounce; `settings` as in Settings.
+
+    `service_environment(servers, lease=1.5)` sets BUMP_LEASE.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BUMP_")}
+    chosen = {"debounce": 0, "max_delay": 0, "worker_poll": 0.05, **settings}
+    return {
+        **inherited,
+        "BUMP_DATABASE_URL": servers.app_url,
+        "BUMP_REDIS_URL": servers.redis_url,
+        **{f"BUMP_{name.upper()}": str(value) for name, value in chosen.items()},
+    }
+
+
+def readiness(url: str) -> int | None:
+    """The status of `/readyz`, None while nothing answers."""
+    # Not httpx2: a client a poll would load certificates each time, and slow down what it watches.
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+async def metric(url: str, name: str) -> float:
+    """The value of one sample, such as `bump_cache_reads_total{result="hit"}`; 0 if there is none.
+
+    `url` is a whole `…/metrics`.
+    """
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        lines = (await client.get(url)).text.splitlines()
+    values = [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
+    return float(values[0]) if values else 0.0
+
+
+async def eventually(
+    condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str
+) -> None:
+    """Wait until `condition()`; fails after `seconds` with what `explain()` says."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {explain()}"
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_stopped(pid: int) -> bool:
+    # The state stands behind the command's name, which may hold spaces and brackets itself.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
