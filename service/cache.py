@@ -115,6 +115,7 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Entry":
+        """Raises ValueError when `data` is no entry of this format."""
         version, header_length, rest = data.split(b" ", 2)
         body = int(header_length)
         project_id, user_id, revision, fresh_length, fresh, stale = orjson.loads(rest[:body])
@@ -183,7 +184,12 @@ class ProfileCache:
             return NoHit.BLOCKED
         if revision is None:
             return NoHit.MISS
-        entry = Entry.from_bytes(data)
+        try:
+            entry = Entry.from_bytes(data)
+        except ValueError:
+            # Of another release, say: the fill that follows replaces it.
+            log.warning("cache_entry_unreadable")
+            return NoHit.MISS
         if (entry.project_id, entry.user_id) != (project_id, user_id):
             log.error("cache_entry_of_another_user")
             return NoHit.MISS

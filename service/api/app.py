@@ -15,6 +15,7 @@ from service import __version__
 from service.api import health, interactions, personalize, problems, profiles, users
 from service.api.authentication import Authenticator
 from service.api.observation import Observation
+from service.api.openapi import DocumentedApi
 from service.config import Settings
 from service.errors import ConfigurationError
 from service.runtime import Runtime, open_runtime
@@ -43,7 +44,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
         finally:
             await runtime.close()
 
-    app = FastAPI(
+    app = DocumentedApi(
         title="Bump",
         version=__version__,
         description=_DESCRIPTION,

@@ -13,6 +13,9 @@ from service.domain.interaction import MAX_USER_ID_CHARS, user_id_problem
 from service.errors import InvalidField, TooLarge
 from service.runtime import Runtime
 
+# Room for a long conversation.
+_MAX_JSON_BYTES = 4_000_000
+
 
 def get_runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
@@ -45,21 +48,29 @@ AdminCaller = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]
 
 
 class _StrictJsonRequest(Request):
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            self._body = await bounded_body(self, _MAX_JSON_BYTES)
+        return self._body
+
     async def json(self) -> Any:
         return orjson.loads(await self.body())
 
 
 class StrictJsonRoute(APIRoute):
-    """Reads bodies as RFC 8259 has them: the standard library lets NaN and lone surrogates in.
+    """Bounds bodies, and reads JSON as RFC 8259 has it.
 
-    Neither can be stored, nor sent on to a model.
+    The standard library lets NaN and lone surrogates in: neither can be stored or sent on.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(_StrictJsonRequest(request.scope, request.receive))
+            strict = _StrictJsonRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await strict.body()  # out here, where FastAPI does not make a 400 of a TooLarge
+            return await handle(strict)
 
         return handle_strictly
 

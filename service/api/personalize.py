@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import orjson
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response, StreamingResponse
 
 from service.api.dependencies import PersonalizeCaller, RuntimeDep, StrictJsonRoute
@@ -19,6 +19,7 @@ from service.errors import (
     DownstreamFailed,
     DownstreamNotConfigured,
     DownstreamTimedOut,
+    InvalidBody,
     InvalidField,
     TooLarge,
 )
@@ -50,13 +51,18 @@ class PromptIn(BaseModel):
     messages: list[MessageIn] | None = Field(default=None, min_length=1, max_length=200)
     max_tokens: int | None = Field(default=None, ge=1, le=100_000)
 
+    @field_validator("user_id")
+    @classmethod
+    def _names_a_user(cls, user_id: str) -> str:
+        problem = user_id_problem(user_id)
+        if problem:
+            raise ValueError(problem)
+        return user_id
+
     @model_validator(mode="after")
     def _either_input_or_messages(self) -> Self:
         if (self.input is None) == (self.messages is None):
             raise ValueError("give either `input` or `messages`")
-        problem = user_id_problem(self.user_id)
-        if problem:
-            raise ValueError(f"user_id {problem}")
         return self
 
     def as_messages(self) -> list[Message]:
@@ -100,7 +106,7 @@ class PromptOut(ProfileUsed):
     tokens: int
 
 
-@router.post("/prompt", response_model=PromptOut, responses=documented(TooLarge))
+@router.post("/prompt", response_model=PromptOut, responses=documented(InvalidBody, TooLarge))
 async def assemble_prompt(
     body: PromptIn, caller: PersonalizeCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:
@@ -118,7 +124,9 @@ async def assemble_prompt(
     response_model=PersonalizeOut,
     responses={
         200: {"content": {"text/event-stream": {}}},
-        **documented(TooLarge, DownstreamNotConfigured, DownstreamFailed, DownstreamTimedOut),
+        **documented(
+            InvalidBody, TooLarge, DownstreamNotConfigured, DownstreamFailed, DownstreamTimedOut
+        ),
     },
 )
 async def personalize_answer(

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from service.errors import BumpError, InvalidBody, InvalidField, MethodNotAllowed, NotFound
 
 MEDIA_TYPE = "application/problem+json"
+_SHOWN_ERRORS = 20
 
 
 class FieldError(BaseModel):
@@ -93,7 +94,7 @@ def _invalid(errors: Sequence[Any]) -> BumpError:
             "field": ".".join(str(part) for part in error["loc"][1:]) or "body",
             "reason": error["msg"],
         }
-        for error in errors
+        for error in errors[:_SHOWN_ERRORS]
     ]
     summary = "; ".join(f"{error['field']}: {error['reason']}" for error in found)
     return InvalidField(summary, errors=found)

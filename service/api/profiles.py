@@ -32,11 +32,13 @@ from service.domain.profile import (
     statement_document,
 )
 from service.errors import (
+    InvalidBody,
     InvalidField,
     NotFound,
     ProfilingPaused,
     RevisionNotReached,
     TooFewInteractions,
+    TooLarge,
 )
 from service.flows import revise_profile
 from service.flows.read_profile import ServedProfile
@@ -54,6 +56,7 @@ Wait = Annotated[
 
 async def read_profile(request: Request) -> Response:
     """The hot read: bytes from the cache to the socket, without FastAPI in between."""
+    request.scope["route"] = hot_route  # for the metrics; FastAPI does so for its own routes
     state = request.app.state
     caller = await state.authenticator.authenticate(request, Scope.READ)
     user_id = checked_user_id(request.path_params["user_id"])
@@ -149,7 +152,9 @@ async def diff_profile_versions(
 
 
 @router.put(
-    "/profile/corrections", response_model=ProfileOut | None, responses=documented(NotFound)
+    "/profile/corrections",
+    response_model=ProfileOut | None,
+    responses=documented(InvalidBody, NotFound, TooLarge),
 )
 async def put_corrections(
     user_id: UserId, body: CorrectionsIn, caller: AdminCaller, runtime: RuntimeDep
@@ -190,7 +195,11 @@ async def regenerate_profile(
     return {"revision": revision, "done": True, "version": served.version}
 
 
-@router.post("/profile/rollback", response_model=ProfileOut, responses=documented(NotFound))
+@router.post(
+    "/profile/rollback",
+    response_model=ProfileOut,
+    responses=documented(InvalidBody, NotFound, TooLarge),
+)
 async def roll_back_profile(
     user_id: UserId, body: RollbackIn, caller: AdminCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from service.api.documents import (
 )
 from service.api.problems import documented
 from service.domain.profile import profile_document
-from service.errors import InvalidCursor, NotFound
+from service.errors import InvalidBody, InvalidCursor, NotFound, TooLarge
 from service.flows import erase
 from service.flows.read_history import read_history
 
@@ -75,7 +75,11 @@ async def erase_user(user_id: UserId, caller: AdminCaller, runtime: RuntimeDep) 
     return asdict(receipt)
 
 
-@router.put("/profiling", response_model=ProfilingOut, responses=documented(NotFound))
+@router.put(
+    "/profiling",
+    response_model=ProfilingOut,
+    responses=documented(InvalidBody, NotFound, TooLarge),
+)
 async def set_profiling(
     user_id: UserId, body: ProfilingIn, caller: AdminCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:

@@ -44,12 +44,11 @@ _LOCK_MANY = text(
     for update
     """
 )
-_LOCK_COUNTED = text(
+_COUNTED_REVISIONS = text(
     """
     select user_id, counted_revision from users
     where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
     order by user_id
-    for update
     """
 )
 _FIND = text(f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id")
@@ -107,15 +106,17 @@ async def delete(tx: Transaction, user_id: str) -> None:
     await tx.execute(_DELETE, user_id=user_id)
 
 
-async def lock_counted(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
-    """Lock users in key order; up to which revision the population has each that still exists."""
-    rows = await tx.execute(_LOCK_COUNTED, user_ids=list(user_ids))
+async def counted_revisions(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
+    """Up to which revision the population has each of the users that still exist."""
+    rows = await tx.execute(_COUNTED_REVISIONS, user_ids=list(user_ids))
     return {row.user_id: row.counted_revision for row in rows}
 
 
 async def mark_counted(tx: Transaction, revisions: dict[str, int]) -> None:
     """Remember up to which revision each user's interactions are in the population statistics."""
     user_ids = sorted(revisions)
+    # Locked in key order first: an update of many rows takes them in any order.
+    await tx.execute(_LOCK_MANY, user_ids=user_ids)
     await tx.execute(
         _MARK_COUNTED, user_ids=user_ids, revisions=[revisions[user_id] for user_id in user_ids]
     )

@@ -130,7 +130,8 @@ def profile_document(profile: Profile, *, stale: bool) -> dict[str, Any]:
         "status": profile.status.value,
         "tokens": profile.tokens,
         "scores": None,
-        "created_at": profile.created_at.isoformat(),
+        # `Z`, as FastAPI writes UTC in the answers that do not come from the cache.
+        "created_at": profile.created_at.isoformat().replace("+00:00", "Z"),
     }
 
 

@@ -42,8 +42,12 @@ _HISTORY_TEXT_CHARS = 400
 # A chat template's overhead for each message: role, separators.
 MESSAGE_OVERHEAD_TOKENS = 8
 
-_CONTROL_TOKENS = re.compile(r"<\|[^|>]{0,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|```", re.IGNORECASE)
-_TAGS = re.compile(r"<\s*/?\s*[a-z][a-z0-9_-]{0,40}[^<>]{0,80}>", re.IGNORECASE)
+_CONTROL_TOKENS = re.compile(
+    r"<\|[^|>]{0,40}\|>|<\||\|>|\[/?INST\]|<</?SYS>>|</?s>|```", re.IGNORECASE
+)
+_TAGS = re.compile(r"< ?/? ?[a-z][^<>]{0,120}>", re.IGNORECASE)
+# What taking tags out of one another leaves behind; it matches every run, to stay linear.
+_TAG_OPENINGS = re.compile(r"<[< /]*([a-z]?)", re.IGNORECASE)
 _URLS = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _ROLES = re.compile(r"(?:^|(?<=[\s\"'(]))(system|assistant|user|developer|tool)\s*:", re.IGNORECASE)
 _IMPERATIVES = re.compile(
@@ -79,12 +83,15 @@ class Prompt:
 def neutralise(text: str) -> str:
     """`text` on one line, without control tokens, tags, fake roles, links and commands to a model.
 
-    What a removal brings together is removed as well. This lowers the chance that a history
-    steers the model; it does not rule it out.
+    Doing it again changes nothing. This lowers the chance that a history steers the model; it
+    does not rule it out.
     """
-    while (neutral := _neutralise_once(text)) != text:
-        text = neutral
-    return text
+    text = _on_one_line(_CONTROL_CHARACTERS.sub(" ", text))
+    text = _TAGS.sub(" ", _CONTROL_TOKENS.sub(" ", text))
+    text = _on_one_line(_TAG_OPENINGS.sub(_without_brackets, text))
+    text = _URLS.sub("(link)", text)
+    text = _ROLES.sub(r"\1 -", text)
+    return _IMPERATIVES.sub("(removed)", text)
 
 
 def assemble(
@@ -133,14 +140,12 @@ def count_tokens(messages: Iterable[Message]) -> int:
     return sum(MESSAGE_OVERHEAD_TOKENS + estimate_tokens(m.content) for m in messages)
 
 
-def _neutralise_once(text: str) -> str:
-    text = _CONTROL_CHARACTERS.sub(" ", text)
-    text = _CONTROL_TOKENS.sub(" ", text)
-    text = _TAGS.sub(" ", text)
-    text = _URLS.sub("(link)", text)
-    text = _ROLES.sub(r"\1 -", text)
-    text = _IMPERATIVES.sub("(removed)", text)
+def _on_one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _without_brackets(opening: re.Match[str]) -> str:
+    return f" {opening[1]}" if opening[1] else opening[0]
 
 
 def _profile_block(statements: Sequence[str]) -> str:

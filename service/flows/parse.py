@@ -35,6 +35,8 @@ from service.domain.interaction import (
 from service.flows.ingest import Rejection
 
 MAX_ITEM_BYTES = 32_000
+# Postgres indexes at most 2,704 bytes a row, with the project and the time among them.
+MAX_KEY_BYTES = 2_500
 
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -151,11 +153,17 @@ def _problem(item: InteractionIn, attributes: str) -> str | None:
         and identifier_problem(item.event_id, MAX_EVENT_ID_CHARS),
         "source": identifier_problem(item.source, MAX_SOURCE_CHARS),
         "type": identifier_problem(item.type, MAX_TYPE_CHARS),
+        "user_id, source and event_id": _key_problem(item),
         "occurred_at": _time_problem(item.occurred_at),
         "text": _content_problem(item, attributes),
         "attributes": _holds_nul(item.attributes) and "must not contain NUL characters",
     }
     return next((f"{field}: {reason}" for field, reason in checks.items() if reason), None)
+
+
+def _key_problem(item: InteractionIn) -> str | None:
+    size = sum(len(part.encode()) for part in (item.user_id, item.source, item.event_id or ""))
+    return f"take {size} bytes; the limit is {MAX_KEY_BYTES}" if size > MAX_KEY_BYTES else None
 
 
 def _time_problem(occurred_at: datetime | None) -> str | None:

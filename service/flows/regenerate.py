@@ -4,6 +4,7 @@ The read fixes the revision that it saw; the finish writes only while the lease 
 worker that was frozen, an erasure or a pause in between leaves nothing behind.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -84,17 +85,21 @@ async def count_population(
     if waiting <= known.interactions * _COUNT_FROM_SHARE:
         return known
     async with database.transaction(project_id) as tx:
-        # Users before everything else: an erasure or a second worker may hold them.
-        counted = await users.lock_counted(tx, sorted(snapshots))
-        current = Population.from_bytes(
-            await population.lock(tx, empty=Population.empty().to_bytes())
-        )
-        for user_id, counted_revision in counted.items():
-            snapshot = replace(snapshots[user_id], counted_revision=counted_revision)
-            seen = [i for i in snapshot.history if i.revision <= counted_revision]
-            current.observe(seen, _uncounted(snapshot))
+        # Whoever counts holds this row, so the users need no lock until the end.
+        stored = await population.lock(tx, empty=Population.empty().to_bytes())
+        counted = await users.counted_revisions(tx, sorted(snapshots))
+        current = await asyncio.to_thread(_observe, stored, snapshots, counted)
         await population.save(tx, current.to_bytes(), current.interactions)
         await users.mark_counted(tx, {user: snapshots[user].revision for user in counted})
+    return current
+
+
+def _observe(stored: bytes, snapshots: dict[str, Snapshot], counted: dict[str, int]) -> Population:
+    current = Population.from_bytes(stored)
+    for user_id, counted_revision in counted.items():
+        snapshot = replace(snapshots[user_id], counted_revision=counted_revision)
+        seen = [i for i in snapshot.history if i.revision <= counted_revision]
+        current.observe(seen, _uncounted(snapshot))
     return current
 
 

@@ -78,9 +78,11 @@ class RetryingWriter:
 
     async def send(self, batch: Sequence[Event]) -> None:
         self._ledger.sent |= {(event["user_id"], event["event_id"]) for event in batch}
-        while not await self._try(batch):
+        while True:
+            if await self._try(batch):
+                self._ledger.note_ack(batch)
+                return
             await asyncio.sleep(RETRY_SECONDS)
-        self._ledger.note_ack(batch)
 
     async def _try(self, batch: Sequence[Event]) -> bool:
         try:
@@ -98,7 +100,7 @@ class RetryingWriter:
 async def retrying_writers(
     url: str, api_key: str, count: int, users: Sequence[str]
 ) -> AsyncIterator[Ledger]:
-    """`count` writers at work for the length of the block; after it, every batch is acknowledged."""
+    """`count` writers at work for the length of the block; after it, every batch is acked."""
     ledger, stop = Ledger(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for number in range(count):
@@ -184,18 +186,21 @@ async def check_profiles(database: Database, project_id: str) -> None:
         project_id,
         """
         select u.user_id, u.revision,
-               array(select p.revision from profiles p where p.project_id = u.project_id
-                     and p.user_id = u.user_id order by p.version) as written,
-               array(select p.revision from profiles p where p.project_id = u.project_id
-                     and p.user_id = u.user_id and p.status = 'serving') as serving
-        from users u where u.interaction_count >= :enough
+               array_agg(p.revision order by p.version) as written,
+               array_agg(p.status order by p.version) as statuses
+        from users u left join profiles p using (project_id, user_id)
+        where u.interaction_count >= :enough
+        group by u.user_id, u.revision
         """,
         enough=MIN_INTERACTIONS,
     )
     assert users
-    assert {row.user_id: row.serving for row in users if row.serving != [row.revision]} == {}
-    repeated = {row.user_id: row.written for row in users if _repeats(row.written)}
-    assert repeated == {}, "a revision has more than one profile"
+    behind = [row for row in users if row.written[-1] != row.revision]
+    assert behind == [], "the newest profile has not read the newest revision"
+    unserved = [row for row in users if _serving(row.statuses) != [len(row.statuses) - 1]]
+    assert unserved == [], "the newest profile is not the one that serves"
+    repeated = [row for row in users if len(set(row.written)) < len(row.written)]
+    assert repeated == [], "a revision has more than one profile"
     assert await waiting(database, project_id) == 0
 
 
@@ -217,5 +222,5 @@ def user_names(count: int) -> Iterator[str]:
     return (f"user-{number:03}" for number in range(count))
 
 
-def _repeats(revisions: Sequence[int]) -> bool:
-    return len(set(revisions)) < len(revisions)
+def _serving(statuses: Sequence[str]) -> list[int]:
+    return [position for position, status in enumerate(statuses) if status == "serving"]

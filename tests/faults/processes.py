@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -174,11 +174,13 @@ async def metric(url: str, name: str) -> float:
 
 
 async def eventually(
-    condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str
+    condition: Callable[[], bool | Awaitable[bool]],
+    seconds: float,
+    explain: Callable[[], str] = str,
 ) -> None:
-    """Wait until `condition()`; fails after `seconds` with what `explain()` says."""
+    """Wait until `condition()` is (or comes) true; fails after `seconds` with `explain()`."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not await _truth(condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {explain()}"
         await asyncio.sleep(POLL_SECONDS)
 
@@ -188,6 +190,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def _truth(found: bool | Awaitable[bool]) -> bool:
+    return found if isinstance(found, bool) else await found
 
 
 def _is_stopped(pid: int) -> bool:

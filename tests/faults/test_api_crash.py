@@ -29,9 +29,7 @@ async def test_killing_the_api_under_writers_loses_and_doubles_nothing(
 ) -> None:
     environment = service_environment(servers)
     api = await processes.start_api(environment)
-    async with retrying_writers(
-        api.url, await make_key(), WRITERS, list(user_names(12))
-    ) as ledger:
+    async with retrying_writers(api.url, await make_key(), WRITERS, list(user_names(12))) as ledger:
         for _ in range(KILLS):
             await _acks(ledger, ACKS_BETWEEN_KILLS)
             api.kill()

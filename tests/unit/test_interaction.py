@@ -30,7 +30,9 @@ def test_any_script_and_punctuation_is_an_identifier(value: str) -> None:
     assert user_id_problem(value) is None
 
 
-@pytest.mark.parametrize("value", ["a\x00b", "a\nb", "\x1b[31m", "\x7f", "\x85", "\u2028", "\ud800"])
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "a\nb", "\x1b[31m", "\x7f", "\x85", "\u2028", "\ud800"]
+)
 def test_what_cannot_be_stored_or_shown_is_none(value: str) -> None:
     problem = identifier_problem(value, 256)
     assert problem and "control characters" in problem

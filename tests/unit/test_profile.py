@@ -33,10 +33,12 @@ ALL = (CHESS, BREAD, TRAINS, JAZZ)
 
 
 class TestStatementId:
-    def test_is_twelve_hex_digits_and_the_same_on_every_machine(self) -> None:
-        assert statement_id(StatementKind.INTEREST, "chess openings") == "2e8ed5ec1dd5"
+    def test_is_the_same_on_every_machine_and_in_every_release(self) -> None:
+        assert statement_id(StatementKind.INTEREST, "chess openings") == "3fda22573afa"
 
-    @pytest.mark.parametrize("subject", ["Chess  Openings", "chess, openings!", "ｃhess openings"])
+    @pytest.mark.parametrize(
+        "subject", ["Chess  Openings", "chess, openings!", "\uff43hess openings"]
+    )
     def test_does_not_depend_on_case_width_or_punctuation(self, subject: str) -> None:
         expected = statement_id(StatementKind.INTEREST, "chess openings")
         assert statement_id(StatementKind.INTEREST, subject) == expected
@@ -103,7 +105,7 @@ class TestCorrections:
         corrected = apply_corrections(ALL, Corrections(pinned=(CHESS.text,)))
         assert [s.text for s in corrected].count(CHESS.text) == 1
 
-    def test_the_sentence_that_a_wordless_correction_names_is_no_statement(self) -> None:
+    def test_a_correction_without_a_word_suppresses_nothing(self) -> None:
         assert apply_corrections(ALL, Corrections(suppressed=("!!!",))) == ALL
 
 

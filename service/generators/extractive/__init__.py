@@ -16,7 +16,7 @@ from service.generators.extractive.preferences import (
 from service.generators.extractive.recency import shifts
 from service.generators.extractive.rhythm import rhythm_candidates
 from service.generators.extractive.selection import Weights, select
-from service.generators.extractive.themes import theme_candidates, themes
+from service.generators.extractive.themes import find_themes, theme_candidates
 from service.generators.extractive.wording import is_conversation
 from service.generators.population import Population
 from service.generators.reading.corpus import fold, read_texts
@@ -54,16 +54,16 @@ def candidates(history: Sequence[Interaction], population: Population) -> list[C
         return []
     attributes = categorical_attributes(ordered, population)
     names = titles(ordered)
+    values = [value.name for attribute in attributes for value in attribute.values]
     phrases = salient_phrases(
         read_texts([interaction.text for interaction in ordered]),
         population,
-        barred={fold(word) for a in attributes for v in a.values for word in v.name.split()},
-        never_alone={fold(word) for name in names for word in name.split()},
+        never_alone={fold(word) for name in (*names, *values) for word in name.split()},
         conversation=is_conversation([interaction.type for interaction in ordered]),
     )
     changed = shifts(ordered, phrases, attributes)
     lasting = [phrase for phrase in phrases if phrase.surface not in changed.subjects]
-    found = themes(lasting, len(ordered))
+    found = find_themes(lasting, len(ordered))
     return [
         *theme_candidates(found, ordered),
         *preference_candidates(attributes, ordered, population),

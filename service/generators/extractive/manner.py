@@ -125,7 +125,7 @@ def _openings(history: Sequence[Interaction], written: Sequence[int]) -> Candida
     return make_candidate(
         StatementKind.STYLE,
         "opening",
-        f"Opens {nouns} with the area they touch, most often {quoted(named)}.",
+        f"Usually opens {nouns} with the area they touch, most often {quoted(named)}.",
         history,
         support,
         distinctiveness=len(support) / len(written),

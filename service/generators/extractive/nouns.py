@@ -6,151 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.generators.reading.corpus import Corpus
+from service.generators.reading.vocabulary import (
+    AFTER_NOUN,
+    AFTER_OTHER,
+    BEFORE_NOUN,
+    BEFORE_OTHER,
+)
 
-# What stands before a word or after it votes for or against its being a noun.
-_BEFORE_NOUN = frozenset(
-    {
-        "a",
-        "an",
-        "the",
-        "this",
-        "that",
-        "these",
-        "those",
-        "my",
-        "our",
-        "your",
-        "his",
-        "her",
-        "its",
-        "their",
-        "some",
-        "any",
-        "no",
-        "each",
-        "every",
-        "of",
-        "in",
-        "for",
-        "with",
-        "on",
-        "by",
-        "from",
-        "into",
-        "about",
-        "via",
-        "per",
-        "through",
-        "between",
-        "without",
-        "new",
-        "many",
-        "several",
-        "more",
-    }
-)
-_BEFORE_OTHER = frozenset(
-    {
-        "to",
-        "not",
-        "dont",
-        "doesnt",
-        "didnt",
-        "we",
-        "i",
-        "you",
-        "they",
-        "it",
-        "he",
-        "she",
-        "who",
-        "which",
-        "will",
-        "would",
-        "can",
-        "could",
-        "should",
-        "must",
-        "may",
-        "might",
-        "cannot",
-        "cant",
-        "wont",
-        "let",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "am",
-        "get",
-        "got",
-        "very",
-        "so",
-        "too",
-        "as",
-        "more",
-        "most",
-        "also",
-        "just",
-        "always",
-        "never",
-    }
-)
-_AFTER_NOUN = frozenset(
-    {
-        "is",
-        "are",
-        "was",
-        "were",
-        "of",
-        "has",
-        "have",
-        "had",
-        "does",
-        "will",
-        "can",
-        "should",
-        "which",
-        "that",
-    }
-)
-_AFTER_OTHER = frozenset(
-    {
-        "a",
-        "an",
-        "the",
-        "this",
-        "these",
-        "those",
-        "my",
-        "our",
-        "your",
-        "his",
-        "her",
-        "its",
-        "their",
-        "it",
-        "them",
-        "us",
-        "me",
-        "you",
-        "him",
-        "if",
-        "whether",
-        "how",
-        "up",
-        "out",
-        "back",
-        "away",
-        "about",
-        "than",
-        "what",
-    }
-)
-_OTHER_ENDINGS = ("ly", "ful", "ible", "able", "ous", "less", "ized", "ised", "ish")
+_ADVERB_ENDINGS = ("ly",)
+_OTHER_ENDINGS = ("ly", "ful", "ible", "able", "ous", "less", "ed", "ish")
 _NOUNS_IN_LY = frozenset({"assembly", "family", "reply", "supply", "anomaly", "italy", "july"})
 _VERB_ENDINGS = ("ing", "ed")
 # A word in -ing or -ed must look this much more like a noun.
@@ -165,10 +29,11 @@ _MOSTLY = 0.6
 class Naming:
     """What each word (V,) can do in a phrase.
 
-    `ends`: it may be a subject or end one. `alone`: it names something by itself, rather than
-    qualify the word after it.
+    `starts`, `ends`: it may begin or end a phrase. `alone`: it names something by itself, rather
+    than qualify the word after it.
     """
 
+    starts: NDArray[np.bool_]
     ends: NDArray[np.bool_]
     alone: NDArray[np.bool_]
 
@@ -176,12 +41,13 @@ class Naming:
 def naming(corpus: Corpus, among: NDArray[np.bool_]) -> Naming:
     """Judge the words `among` (V,) by their neighbours and endings; without evidence, they may."""
     proper = _proper(corpus, among)
-    votes_for = _votes(corpus, _BEFORE_NOUN, -1) + _votes(corpus, _AFTER_NOUN, 1)
-    votes_against = _votes(corpus, _BEFORE_OTHER, -1) + _votes(corpus, _AFTER_OTHER, 1)
+    votes_for = _votes(corpus, BEFORE_NOUN, -1) + _votes(corpus, AFTER_NOUN, 1)
+    votes_against = _votes(corpus, BEFORE_OTHER, -1) + _votes(corpus, AFTER_OTHER, 1)
     handicap = np.where(_ends(corpus, among, _VERB_ENDINGS), _ENDING_HANDICAP, 1.0)
-    noun = (votes_for >= votes_against * handicap) & ~_ends(corpus, among, _OTHER_ENDINGS)
-    ends = noun | proper
-    return Naming(ends, ends & (_unqualifying(corpus, among) | proper))
+    voted = votes_for >= votes_against * handicap
+    starts = proper | (voted & ~_ends(corpus, among, _ADVERB_ENDINGS))
+    ends = proper | (voted & ~_ends(corpus, among, _OTHER_ENDINGS))
+    return Naming(starts, ends, ends & (proper | _unqualifying(corpus, among)))
 
 
 def _unqualifying(corpus: Corpus, among: NDArray[np.bool_]) -> NDArray[np.bool_]:

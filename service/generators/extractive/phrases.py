@@ -14,6 +14,7 @@ from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, fold, is_unspaced, pair_hashes, uninflected
 from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES
 
+_COMMON = frozenset(fold(word) for word in COMMON)
 MAX_PHRASES = 40
 _POOL = 160
 _CONNECTORS = ("of",)
@@ -23,15 +24,15 @@ _PRIOR_RATE = 0.002
 _PRIOR_RATE_COMMON = 0.04
 # Without a population, two words in a row are taken to be this much rarer than either.
 _PAIR_RARITY = 0.1
-_SINGLE_COMMON_WORTH = 0.1
+_WORTH_IF_COMMON = 0.6
 # A phrase that every other user has is worth this share of one that nobody else has.
 _WORTH_IF_WIDESPREAD = 0.25
-_COVERED = 0.5
+_COVERED = 0.6
 _MIN_USERS_TO_TELL_NAMES, _MAX_USERS_OF_A_NAME = 10, 3
 _MIN_STEM, _SAME_STEM = 5, 0.6
 _MIN_LOG_LIFT = 0.7
 # Log-likelihood ratio from which a phrase is no accident of a small sample.
-_MIN_SCORE = 5.0
+_MIN_SCORE = 4.0
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -84,20 +85,19 @@ class _Grams:
 def salient_phrases(
     corpus: Corpus,
     population: Population,
-    barred: Collection[str] = (),
     never_alone: Collection[str] = (),
     conversation: bool = False,
 ) -> list[Phrase]:
     """Phrases (at most `MAX_PHRASES`) that set the texts of one user apart, strongest first.
 
-    No two share a word. `barred` are folded words that must not be part of any; `never_alone` are
-    folded words that only count in the company of others. In a `conversation`, words that open
+    No two share a word. `never_alone` are folded words that only count in the company of
+    others. In a `conversation`, words that open
     texts and that hardly anybody else uses are taken for names of those spoken to.
     """
     if not len(corpus.words):
         return []
     minimum = 1 if corpus.size < 4 else 2 if corpus.size < 30 else 3
-    allowed = corpus.content & ~_listed(corpus, {*barred, *GIVEN_NAMES})
+    allowed = corpus.content & ~_listed(corpus, GIVEN_NAMES)
     if conversation and population.users >= _MIN_USERS_TO_TELL_NAMES:
         _, users = population.word_rates(corpus.hashes)
         allowed &= ~(addressees(corpus) & (users <= _MAX_USERS_OF_A_NAME))
@@ -109,8 +109,11 @@ def salient_phrases(
     rates[singles.words[:, 0]] = singles.background
     grams = [singles, _pairs(corpus, population, frequent, rates)]
     grams.append(_triples(corpus, frequent, names.ends, grams[1]))
-    alone = names.alone & ~_listed(corpus, never_alone)
-    grams = [_kept(grams[0], alone), *(_kept(gram, names.ends) for gram in grams[1:])]
+    subject = names.alone & ~_listed(corpus, {*never_alone, *_COMMON})
+    grams = [
+        _kept(grams[0], subject, subject),
+        *(_kept(gram, names.starts, names.ends) for gram in grams[1:]),
+    ]
     scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum)]
     scored.sort(key=lambda phrase: (-phrase.score, phrase.words))
     return _distinct(corpus, scored[:_POOL])
@@ -190,9 +193,9 @@ def _triples(
     return _Grams(words, phrases, texts, background, np.ones(len(words)))
 
 
-def _kept(grams: _Grams, nameable: NDArray[np.bool_]) -> _Grams:
-    """Phrases that begin and end like a subject."""
-    keep = nameable[grams.words[:, 0]] & nameable[grams.words[:, -1]]
+def _kept(grams: _Grams, starts: NDArray[np.bool_], ends: NDArray[np.bool_]) -> _Grams:
+    """Phrases that begin with a word of `starts` (V,) and end with one of `ends` (V,)."""
+    keep = starts[grams.words[:, 0]] & ends[grams.words[:, -1]]
     renumbered = np.cumsum(keep) - 1
     uses = keep[grams.phrases]
     return _Grams(
@@ -228,9 +231,7 @@ def _scored(corpus: Corpus, grams: _Grams, minimum: int) -> list[Phrase]:
     result = []
     for index in best.tolist():
         words = tuple(corpus.words[word] for word in grams.words[index])
-        worth = _SINGLE_COMMON_WORTH if len(words) == 1 and _is_weak(words[0]) else 1.0
-        if all(_is_weak(word) for word in words):
-            worth *= 0.6
+        worth = _WORTH_IF_COMMON if all(_is_weak(word) for word in words) else 1.0
         result.append(
             Phrase(
                 words=words,
@@ -307,7 +308,4 @@ def _with_surface(corpus: Corpus, phrase: Phrase) -> Phrase:
 
 def _is_weak(word: str) -> bool:
     """Whether a word is too common to be a subject on its own."""
-    return word in _FOLDED_COMMON or is_unspaced(word)
-
-
-_FOLDED_COMMON = frozenset(fold(word) for word in COMMON)
+    return word in _COMMON or is_unspaced(word)

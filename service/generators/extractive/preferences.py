@@ -1,6 +1,7 @@
 """Categories that a user picks or rates unlike others do."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
-from service.generators.extractive.wording import activity, listed, percent, plain
+from service.generators.extractive.wording import activity, listed, percent, plain, plural
 from service.generators.population import Population
 from service.generators.reading.attributes import DECADE, categories, rating
 
@@ -62,8 +63,14 @@ class Attribute:
 
     @property
     def noun(self) -> str:
-        words = self.name.replace("_", " ").replace("-", " ").strip().lower()
-        return plain(words) or "category"
+        words = plain(re.sub(r"[\W_]+", " ", self.name)).lower()
+        return _singular(words) or "category"
+
+
+def _singular(noun: str) -> str:
+    if noun.endswith("ies"):
+        return f"{noun[:-3]}y"
+    return noun if noun.endswith("ss") else noun.removesuffix("s")
 
 
 def categorical_attributes(
@@ -155,12 +162,15 @@ def _favoured(attribute: Attribute, history: Sequence[Interaction], rank: int) -
     if not values:
         return None
     nouns = activity([history[text].type for text in attribute.texts]).nouns
-    shares = listed([percent(value.share) for value in values])
-    usual = listed([_usual(value.usual) for value in values])
-    text = (
-        f"Goes for {attribute.named([value.name for value in values])} more than others do: "
-        f"{shares} of {nouns}, against {usual} overall."
+    first, *others = values
+    named = attribute.named(
+        [
+            f"{first.name} ({percent(first.share)} of {nouns})",
+            *(f"{value.name} ({percent(value.share)})" for value in others),
+        ]
     )
+    usual = listed([_usual(value.usual) for value in values])
+    text = f"Goes for {named} more than usual ({usual})."
     return _about(attribute, values, "more", text, history, values[0].z / _FULL_Z, rank)
 
 
@@ -172,9 +182,8 @@ def _frequent(attribute: Attribute, history: Sequence[Interaction], rank: int) -
         return None
     size = len(attribute.texts)
     named = listed([f"{value.name} ({len(value.texts)} of {size})" for value in values])
-    text = f"The usual {attribute.noun} is {named}."
-    if len(values) > 1:
-        text = f"Most common by {attribute.noun}: {named}."
+    noun = attribute.noun
+    text = f"The most common {f'{noun} is' if len(values) == 1 else f'{plural(noun)} are'} {named}."
     return _about(attribute, values, "more", text, history, values[0].share, rank)
 
 
@@ -195,7 +204,7 @@ def _shunned(attribute: Attribute, history: Sequence[Interaction], rank: int) ->
     shares = listed([percent(value.share) for value in values])
     usual = listed([_usual(value.usual) for value in values])
     named = attribute.named([value.name for value in values])
-    text = f"Seldom goes for {named} ({shares}, against {usual} overall)."
+    text = f"Seldom goes for {named} ({shares}; usually {usual})."
     return _about(attribute, values, "less", text, history, -values[0].z / _FULL_Z, rank)
 
 

@@ -49,7 +49,10 @@ def shifts(
         return Shifts()
     subjects = [_Subject(phrase.surface, frozenset(phrase.texts.tolist())) for phrase in phrases]
     for attribute in attributes:
-        subjects += [_Subject(value.name, frozenset(value.texts)) for value in attribute.values]
+        subjects += [
+            _Subject(attribute.named([value.name]), frozenset(value.texts))
+            for value in attribute.values
+        ]
     recent = min(int(len(history) * _RECENT_SHARE), _MAX_RECENT)
     silent = int(len(history) * _GONE_SHARE)
     new = _strongest([_new(subject, len(history) - recent, recent) for subject in subjects])

@@ -32,17 +32,21 @@ _FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Phrases that occur together, the strongest first, and the interactions (n,) about them."""
+    """Phrases that occur together, the strongest first, and the interactions (n,) about them.
+
+    The phrases of a `loose` theme do not occur together; they were left over.
+    """
 
     phrases: tuple[Phrase, ...]
     texts: tuple[int, ...]
+    loose: bool = False
 
     @property
     def surfaces(self) -> list[str]:
         return [phrase.surface for phrase in self.phrases]
 
 
-def themes(phrases: Sequence[Phrase], size: int) -> list[Theme]:
+def find_themes(phrases: Sequence[Phrase], size: int) -> list[Theme]:
     """Group `phrases` of a history of `size` interactions; every phrase is in at most one group.
 
     Phrases without company come last, together.
@@ -64,8 +68,8 @@ def themes(phrases: Sequence[Phrase], size: int) -> list[Theme]:
         else:
             loose.append(head)
         free = [index for index in free if index not in companions]
-    groups = [*groups[:MAX_THEMES], *([loose[:_MAX_LOOSE]] if loose else [])]
-    return [_theme(phrases, group, uses) for group in groups]
+    found = [_theme(phrases, group, uses) for group in groups[:MAX_THEMES]]
+    return [*found, _loose_theme(phrases, loose[:_MAX_LOOSE], uses)] if loose else found
 
 
 def theme_candidates(found: Sequence[Theme], history: Sequence[Interaction]) -> list[Candidate]:
@@ -94,6 +98,12 @@ def _theme(phrases: Sequence[Phrase], group: Sequence[int], uses: NDArray[np.boo
     return Theme(tuple(phrases[index] for index in group), tuple(texts.tolist()))
 
 
+def _loose_theme(phrases: Sequence[Phrase], group: Sequence[int], uses: NDArray[np.bool_]) -> Theme:
+    """Phrases with nothing in common but the user: each speaks for its own interactions."""
+    texts = np.flatnonzero(uses[list(group)].any(axis=0))
+    return Theme(tuple(phrases[index] for index in group), tuple(texts.tolist()), loose=True)
+
+
 def _candidate(theme: Theme, rank: int, history: Sequence[Interaction]) -> Candidate:
     lift = float(np.mean([phrase.log_lift for phrase in theme.phrases]))
     return make_candidate(
@@ -118,9 +128,9 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
     """One of a few frames, by how often the theme comes up and in turn; none depends on order."""
     doing = activity([history[text].type for text in theme.texts])
     count, share = len(theme.texts), len(theme.texts) / len(history)
-    if share >= _OFTEN:
+    if share >= _OFTEN and not theme.loose:
         return _frequent_theme(theme, doing, share > _MOSTLY, rank)
-    named = listed(theme.surfaces)
+    named = listed(theme.surfaces, "or" if theme.loose else "and")
     if count < _FEW:
         few = f"{doing.nouns} touch" if count > 1 else f"{doing.noun} touches"
         return f"{capitalised(number_word(count))} {few} on {named}."

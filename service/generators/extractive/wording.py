@@ -25,7 +25,7 @@ class Activity(NamedTuple):
 
     @property
     def nouns(self) -> str:
-        return self.noun + ("es" if self.noun.endswith(("ch", "s")) else "s")
+        return plural(self.noun)
 
     @property
     def infinitive(self) -> str:
@@ -79,15 +79,21 @@ def activity(types: Sequence[str]) -> Activity:
     return next(filter(None, known), _ANY)
 
 
-def listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str], conjunction: str = "and") -> str:
     """Join as in prose: "a", "a and b", "a, b and c"."""
     if len(parts) < 2:
         return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
 
 
 def quoted(parts: Sequence[str]) -> str:
     return listed([f'"{part}"' for part in parts])
+
+
+def plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("ch", "sh", "s", "x")) else "s")
 
 
 def capitalised(text: str) -> str:

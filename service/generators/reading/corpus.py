@@ -145,7 +145,7 @@ def is_unspaced(word: str) -> bool:
 
 
 def _singular(word: str) -> str:
-    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is", "as", "os")):
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
@@ -157,7 +157,7 @@ def _singular(word: str) -> str:
 def _is_content(word: str) -> bool:
     if word in _FOLDED_STOPWORDS:
         return False
-    return len(word) > 1 or is_unspaced(word) or not word.isascii()
+    return len(word) > 1 or is_unspaced(word)
 
 
 _FOLDED_STOPWORDS = STOPWORDS | {_singular(word) for word in STOPWORDS}

@@ -1,7 +1,8 @@
 """Background word lists, read once from the text files beside this module.
 
 `STOPWORDS` are never part of a phrase, `COMMON` words rarely a subject of their own, and
-`GIVEN_NAMES` are left out because a profile names nobody. All are in small letters.
+`GIVEN_NAMES` are left out because a profile names nobody. The rest stand right before or after
+nouns, or other words, and so tell which is which. All are in small letters.
 """
 
 from importlib.resources import files
@@ -16,3 +17,5 @@ def _words(name: str) -> frozenset[str]:
 STOPWORDS = _words("stopwords.txt")
 COMMON = _words("common.txt")
 GIVEN_NAMES = _words("given_names.txt")
+BEFORE_NOUN, AFTER_NOUN = _words("before_noun.txt"), _words("after_noun.txt")
+BEFORE_OTHER, AFTER_OTHER = _words("before_other.txt"), _words("after_other.txt")

@@ -1,0 +1,188 @@
+"""Whatever is sent, the answer is a problem document with a stable type and never a 500."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.integration.api.calls import event, fields, post, problem
+from tests.integration.api.routes import BODIES, ApiRoute, api_routes
+
+JSON = {"Content-Type": "application/json"}
+CANARY = "canary-4711-of-what-a-user-wrote"
+
+# None of them can be read as JSON (RFC 8259).
+UNREADABLE = {
+    "nothing": b"",
+    "cut short": b'{"user_id": "ana"',
+    "two documents": b"{} {}",
+    "not UTF-8": b'{"user_id": "\xff"}',
+    "lone surrogate": b'{"user_id": "\\ud800"}',
+    "lone surrogate as a key": b'{"\\udfff": 1}',
+    "NaN": b'{"user_id": NaN}',
+    "beyond every float": b'{"user_id": 1e400}',
+    "5,000 digits": b'{"user_id": ' + b"9" * 5_000 + b"}",
+    "100,000 levels deep": b"[" * 100_000 + b"]" * 100_000,
+    "objects 50,000 levels deep": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "NUL": b"\x00",
+}
+WRONG = {
+    "null": b"null",
+    "a number": b"7",
+    "a text": b'"ana"',
+    "a list": b"[1]",
+    "an empty object": b"{}",
+    "wrong types": b'{"user_id": {}, "input": [], "version": "x", "profiling": 1, "pinned": 2}',
+    "huge numbers": b'{"user_id": 1e308, "version": 1' + b"0" * 300 + b', "max_tokens": 1e300}',
+}
+
+
+def is_problem(response: httpx2.Response) -> bool:
+    return (
+        400 <= response.status_code < 500
+        and response.headers["content-type"] == "application/problem+json"
+        and response.json()["type"].startswith("https://bump.dev/problems/")
+        and response.json()["status"] == response.status_code
+    )
+
+
+async def send_to_all(
+    app: FastAPI, client: httpx2.AsyncClient, content: bytes
+) -> dict[ApiRoute, httpx2.Response]:
+    routes = [route for route in api_routes(app) if route.takes_a_body]
+    assert len(routes) >= 6
+    answers = [await r.call(client, content=content, json=None, headers=JSON) for r in routes]
+    return dict(zip([r.name for r in routes], answers, strict=True))
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_body_that_is_not_json_is_a_problem_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient, name: str
+) -> None:
+    for route, response in (await send_to_all(app, client, UNREADABLE[name])).items():
+        assert is_problem(response), route
+        slug = response.json()["type"].rpartition("/")[2]
+        assert slug == "invalid-body" or (name == "nothing" and slug == "invalid-field"), route
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_body_of_wrong_types_is_a_problem_that_names_fields_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient, name: str
+) -> None:
+    for route, response in (await send_to_all(app, client, WRONG[name])).items():
+        if (route, name) == ("put_corrections", "an empty object"):
+            problem(response, 404, "user-not-found")  # it means: no corrections
+            continue
+        assert fields(problem(response, 422, "invalid-field")), route
+
+
+@pytest.mark.parametrize(
+    "user_id", ["%00", "%0A", "a%2Fb", "%2E%2E", "%C2%80", "%E2%80%A8", "u" * 257]
+)
+async def test_a_user_id_that_cannot_be_one_is_a_problem_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient, user_id: str
+) -> None:
+    for route in api_routes(app):
+        if route.of_a_user:
+            assert is_problem(await route.call(client, user_id)), route.name
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "1e400", "nan", "9" * 5_000, "\x00", "é", "1;2"])
+async def test_a_query_parameter_that_is_no_number_is_a_problem_that_names_it(
+    app: FastAPI, client: httpx2.AsyncClient, value: str
+) -> None:
+    await post(client, event(1))
+    for route in api_routes(app):
+        for parameter in route.operation.get("parameters", []):
+            if parameter["in"] != "query" or parameter["name"] == "cursor":
+                continue
+            query = {"from": 1, "to": 1} if "diff" in route.path else {}
+            response = await route.call(client, params={**query, parameter["name"]: value})
+            found = fields(problem(response, 422, "invalid-field"))
+            assert found == {parameter["name"]}, route.name
+
+
+async def test_an_unknown_route_is_not_found(client: httpx2.AsyncClient) -> None:
+    for path in ("/", "/v1", "/v2/interactions", "/v1/users/ana/profile/nothing", "/v1/users//x"):
+        problem(await client.get(path), 404, "not-found")
+
+
+async def test_a_wrong_method_is_refused_with_the_right_ones(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    for route in api_routes(app):
+        response = await client.request("PATCH", route.path.replace("{version}", "1"))
+        problem(response, 405, "method-not-allowed")
+        assert response.headers["allow"], route.name
+
+
+async def test_a_body_of_megabytes_is_too_large_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    for response in (await send_to_all(app, client, b" " * 4_000_001)).values():
+        assert problem(response, 413, "too-large")["limit"] <= 4_000_000
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])
+async def test_another_media_type_is_a_problem_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient, media_type: str
+) -> None:
+    for route in api_routes(app):
+        if route.takes_a_body:
+            content = json.dumps(BODIES[route.name]).encode()
+            headers = {"Content-Type": media_type}
+            response = await route.call(client, content=content, json=None, headers=headers)
+            assert is_problem(response), route.name
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/interactions", {"user_id": CANARY, "text": 7}),
+        ("POST", "/v1/interactions", {"user_id": "ana", "text": "x", "occurred_at": CANARY}),
+        ("POST", "/v1/interactions", {"interactions": CANARY}),
+        ("PUT", "/v1/users/ana/profile/corrections", {"pinned": CANARY}),
+        ("PUT", "/v1/users/ana/profile/corrections", {"pinned": [CANARY * 20]}),
+        ("PUT", "/v1/users/ana/profiling", {"profiling": CANARY}),
+        ("POST", "/v1/users/ana/profile/rollback", {"version": CANARY}),
+        ("POST", "/v1/personalize/prompt", {"user_id": "ana", "input": CANARY, "seed": CANARY}),
+        ("POST", "/v1/personalize/prompt", {"user_id": "ana", "input": CANARY * 9_000}),
+        (
+            "POST",
+            "/v1/personalize",
+            {"user_id": "ana", "messages": [{"role": CANARY, "content": CANARY}]},
+        ),
+        ("GET", f"/v1/users/{CANARY}/profile?min_revision={CANARY}", None),
+        ("GET", f"/v1/users/{CANARY}/interactions?cursor={CANARY}", None),
+        ("GET", f"/v1/{CANARY}", None),
+    ],
+)
+async def test_a_problem_never_repeats_what_was_sent(
+    client: httpx2.AsyncClient, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    response = await client.request(method, path, json=body)
+    assert is_problem(response)
+    assert CANARY not in response.text
+
+
+async def test_a_hundred_thousand_unknown_fields_get_a_short_answer(
+    client: httpx2.AsyncClient,
+) -> None:
+    body = {f"field{n}": n for n in range(100_000)}
+    response = await client.put("/v1/users/ana/profile/corrections", json=body)
+    assert len(problem(response, 422, "invalid-field")["errors"]) == 20
+
+
+async def test_a_hundred_broken_requests_at_once_leave_the_service_well(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    routes = [route for route in api_routes(app) if route.takes_a_body]
+    bodies = [*UNREADABLE.values(), *WRONG.values()]
+    answers = await asyncio.gather(
+        *(r.call(client, content=b, json=None, headers=JSON) for r in routes for b in bodies)
+    )
+    assert {response.status_code // 100 for response in answers} == {4}
+    assert (await client.get("/readyz")).json()["status"] == "ready"

@@ -1,0 +1,60 @@
+"""What the integration tests share: ways to send events in, and a look at the rows behind."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.config import Settings
+from service.db.interactions import NewInteraction, RegenerationPolicy
+from service.db.session import Database, open_database
+from service.flows.ingest import IngestResult, Rejection, ingest
+from service.runtime import Runtime
+from tests.histories import AT_ONCE
+
+Add = Callable[..., Awaitable[IngestResult]]
+Sql = Callable[..., Awaitable[Sequence[Any]]]
+
+
+@pytest.fixture
+def add(runtime: Runtime, project_id: str) -> Add:
+    """Sends a batch to the test's project; a user's first five events ask for a profile."""
+
+    async def send(
+        items: Sequence[NewInteraction | Rejection], policy: RegenerationPolicy = AT_ONCE
+    ) -> IngestResult:
+        return await ingest(runtime.database, runtime.cache, project_id, items, policy)
+
+    return send
+
+
+@pytest.fixture(scope="session")
+async def owner(settings: Settings) -> AsyncIterator[Database]:
+    """The database as the owner of the tables, for whom row-level security holds as well."""
+    assert settings.database_admin_url
+    database = open_database(settings.database_admin_url.get_secret_value(), pool_size=4)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def sql(owner: Database, project_id: str) -> Sql:
+    """Runs one statement in the test's project, with `:project_id` bound, and returns its rows."""
+
+    async def run(statement: str, **parameters: Any) -> Sequence[Any]:
+        async with owner.transaction(project_id) as tx:
+            result = await tx.execute(text(statement), **parameters)
+            return result.all() if result.returns_rows else []
+
+    return run
+
+
+@pytest.fixture
+async def quiet_queue(owner: Database) -> None:
+    """Sets aside what other tests left to regenerate: a worker claims from every project."""
+    async with owner.across_projects() as connection:
+        await connection.execute(text("set local role bump_definer"))
+        await connection.execute(
+            text("update regenerations set due_at = 'infinity', parked_at = now()")
+        )

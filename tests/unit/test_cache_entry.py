@@ -1,0 +1,75 @@
+"""The cache entry as bytes: whatever ids and bodies it holds, it comes back whole."""
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.cache import BLOCKED_VERSION, Entry
+from service.domain.profile import (
+    Profile,
+    ProfileOrigin,
+    ProfileStatus,
+    Statement,
+    StatementKind,
+)
+
+entries = st.builds(
+    Entry,
+    project_id=st.text(),
+    user_id=st.text(),
+    version=st.integers(0, BLOCKED_VERSION - 1),
+    revision=st.integers(0, 2**62),
+    fresh_body=st.binary(),
+    stale_body=st.binary(),
+    fresh_etag=st.text(),
+    stale_etag=st.text(),
+)
+PROFILE = Profile(
+    user_id="u 1 :&=%00",
+    version=3,
+    revision=9,
+    generator="extractive",
+    statements=(Statement("0123456789ab", StatementKind.INTEREST, "Likes “tea”.\n 7 8 "),),
+    tokens=5,
+    status=ProfileStatus.SERVING,
+    origin=ProfileOrigin.GENERATED,
+    created_at=datetime(2026, 11, 22, tzinfo=UTC),
+)
+
+
+@given(entries)
+def test_an_entry_survives_its_bytes(entry: Entry) -> None:
+    assert Entry.from_bytes(entry.to_bytes()) == entry
+
+
+@given(entries)
+def test_the_bytes_start_with_the_version_that_writes_are_checked_against(entry: Entry) -> None:
+    assert entry.to_bytes().startswith(b"%d " % entry.version)
+
+
+def test_an_entry_of_a_profile_holds_both_answers() -> None:
+    entry = Entry.of_profile("p1", PROFILE)
+    fresh, stale = orjson.loads(entry.fresh_body), orjson.loads(entry.stale_body)
+    assert (fresh["stale"], stale["stale"]) == (False, True)
+    assert fresh | {"stale": True} == stale
+    assert (entry.version, entry.revision) == (fresh["version"], fresh["revision"]) == (3, 9)
+
+
+def test_the_two_answers_have_different_etags() -> None:
+    entry = Entry.of_profile("p1", PROFILE)
+    assert entry.fresh_etag != entry.stale_etag
+    assert entry == Entry.of_profile("p1", PROFILE)
+
+
+def test_a_user_without_a_profile_has_version_0_and_no_answer() -> None:
+    entry = Entry.from_bytes(Entry.absent("p1", "u1").to_bytes())
+    assert (entry.version, entry.fresh_body, entry.stale_body) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("data", [b"", b"1", b"1 2", b"x y z", b"1 2 {}", b"1 6 [1, 2]"])
+def test_bytes_that_are_no_entry_are_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        Entry.from_bytes(data)
