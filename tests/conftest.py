@@ -17,6 +17,7 @@ from service.commands.keys import create_key
 from service.commands.migrate import migrate
 from service.config import Settings
 from service.db.projects import Scope
+from service.generators.generator import Generator
 from service.runtime import Runtime, open_generator, open_runtime
 from service.worker import Worker, WorkerPolicy
 from tests.embedded_stacks import open_directory
@@ -59,11 +60,12 @@ def project_id() -> str:
 
 @pytest.fixture
 def worker(runtime: Runtime) -> Worker:
-    """A worker that tests step by hand with `work_off`."""
+    """A worker that tests step by hand with `run_once`."""
     return make_worker(runtime)
 
 
-def make_worker(runtime: Runtime, **policy: float) -> Worker:
+def make_worker(runtime: Runtime, generator: Generator | None = None, **policy: float) -> Worker:
+    """A worker with short times; without a `generator`, with the one of the settings."""
     defaults = {
         "batch": 50,
         "concurrency": 4,
@@ -79,7 +81,7 @@ def make_worker(runtime: Runtime, **policy: float) -> Worker:
     return Worker(
         runtime.database,
         runtime.cache,
-        open_generator(runtime.settings),
+        generator or open_generator(runtime.settings),
         WorkerPolicy(**{**defaults, **policy}),  # type: ignore[arg-type]
     )
 

@@ -1,10 +1,14 @@
-"""Interactions to send in, as few words as a test needs."""
+"""Interactions to send in, in as few words as a test needs, and the types of its fixtures."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from service.db.interactions import NewInteraction, RegenerationPolicy
 from service.flows.ingest import IngestResult
+
+Add = Callable[..., Awaitable[IngestResult]]
+Sql = Callable[..., Awaitable[Sequence[Any]]]
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TOPICS = ("sourdough bread", "night trains", "chess endgames", "tomato plants", "jazz records")

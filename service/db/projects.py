@@ -1,10 +1,11 @@
 """Projects and their API keys."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from uuid_utils.compat import uuid7
 
 from service.db.session import Database, Transaction
 
-_PREFIX_CHARS = 10
+_PREFIX_BYTES = 5
+_PREFIX = re.compile(r"[0-9a-f]{10}")
 
 
 class Scope(StrEnum):
@@ -83,7 +85,7 @@ _ANY_LIVE = text("select any_live_api_key()")
 def split_key(key: str) -> tuple[str, str] | None:
     """(prefix, secret) of a key as a caller sends it, or None if it does not look like one."""
     parts = key.split("_")
-    if len(parts) != 3 or parts[0] != "bump" or len(parts[1]) != _PREFIX_CHARS:
+    if len(parts) != 3 or parts[0] != "bump" or not _PREFIX.fullmatch(parts[1]):
         return None
     return parts[1], parts[2]
 
@@ -101,7 +103,7 @@ async def create_key(
     tx: Transaction, *, name: str, scopes: Sequence[Scope], lifetime_seconds: float | None
 ) -> str:
     """Create a key and return it whole: the only time that its secret exists in the clear."""
-    prefix = secrets.token_hex(_PREFIX_CHARS // 2)
+    prefix = secrets.token_hex(_PREFIX_BYTES)
     secret = secrets.token_hex(32)
     await tx.execute(
         _CREATE,
@@ -110,7 +112,7 @@ async def create_key(
         secret_sha256=secret_digest(secret),
         scopes=[scope.value for scope in scopes],
         name=name,
-        lifetime=None if lifetime_seconds is None else f"{lifetime_seconds} seconds",
+        lifetime=None if lifetime_seconds is None else timedelta(seconds=lifetime_seconds),
     )
     return f"bump_{prefix}_{secret}"
 

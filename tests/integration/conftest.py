@@ -1,6 +1,6 @@
 """What the integration tests share: ways to send events in, and a look at the rows behind."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,10 +11,7 @@ from service.db.interactions import NewInteraction, RegenerationPolicy
 from service.db.session import Database, open_database
 from service.flows.ingest import IngestResult, Rejection, ingest
 from service.runtime import Runtime
-from tests.histories import AT_ONCE
-
-Add = Callable[..., Awaitable[IngestResult]]
-Sql = Callable[..., Awaitable[Sequence[Any]]]
+from tests.histories import AT_ONCE, Add, Sql
 
 
 @pytest.fixture
@@ -29,25 +26,25 @@ def add(runtime: Runtime, project_id: str) -> Add:
     return send
 
 
-@pytest.fixture(scope="session")
-async def owner(settings: Settings) -> AsyncIterator[Database]:
-    """The database as the owner of the tables, for whom row-level security holds as well."""
-    assert settings.database_admin_url
-    database = open_database(settings.database_admin_url.get_secret_value(), pool_size=4)
-    yield database
-    await database.close()
-
-
 @pytest.fixture
-def sql(owner: Database, project_id: str) -> Sql:
+def sql(runtime: Runtime, project_id: str) -> Sql:
     """Runs one statement in the test's project, with `:project_id` bound, and returns its rows."""
 
     async def run(statement: str, **parameters: Any) -> Sequence[Any]:
-        async with owner.transaction(project_id) as tx:
+        async with runtime.database.transaction(project_id) as tx:
             result = await tx.execute(text(statement), **parameters)
             return result.all() if result.returns_rows else []
 
     return run
+
+
+@pytest.fixture(scope="session")
+async def owner(settings: Settings) -> AsyncIterator[Database]:
+    """The database as the role that owns the tables and may act for all projects."""
+    assert settings.database_admin_url
+    database = open_database(settings.database_admin_url.get_secret_value(), pool_size=4)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.themes import Theme
-from service.generators.extractive.wording import activity, is_conversation, plain, quote, quoted
+from service.generators.extractive.wording import (
+    activity,
+    is_conversation,
+    listed,
+    plain,
+    quote,
+    quoted,
+)
 from service.generators.reading.attributes import categories, rating
 from service.generators.reading.corpus import fold
 from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
@@ -15,7 +23,8 @@ from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
 _TITLE_NAMES = ("title", "name", "item", "product", "subject", "label")
 _MAX_TITLE_CHARS = 60
 _MIN_DISTINCT_SHARE = 0.8
-_MAX_TITLES = 2
+_MAX_BEST, _MAX_WORST = 4, 2
+_MAX_QUOTES = 2
 _CLEARLY_LESS = 2.0
 
 
@@ -38,34 +47,50 @@ def titles(history: Sequence[Interaction]) -> dict[str, int]:
 def example_candidates(
     history: Sequence[Interaction], found: Sequence[Theme], names: dict[str, int]
 ) -> list[Candidate]:
-    rated = _liked(history, names)
-    return [rated] if rated else _typical(history, found)
+    return _rated(history, names) or _typical(history, found)
 
 
 def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Candidate]:
-    """The interaction that holds most of what sets the user apart, quoted."""
+    """Quotes of the interactions that hold most of what sets the user apart, the second of what
+    the first does not hold."""
+    phrases = [phrase for theme in found for phrase in theme.phrases]
+    total = sum(phrase.score for phrase in phrases)
+    result: list[Candidate] = []
+    for rank in range(_MAX_QUOTES):
+        position = _most_telling(history, phrases)
+        if position is None:
+            break
+        held = [phrase for phrase in phrases if position in phrase.texts]
+        phrases = [phrase for phrase in phrases if position not in phrase.texts]
+        doing = activity([history[position].type])
+        opening = f"Among the {doing.nouns}" if rank else f"A typical {doing.noun}"
+        result.append(
+            make_candidate(
+                StatementKind.EXAMPLE,
+                f"typical {rank}",
+                f"{opening}: {quote(history[position].text)}.",
+                history,
+                [position],
+                distinctiveness=sum(phrase.score for phrase in held) / total,
+                rank=rank,
+            )
+        )
+    return result
+
+
+def _most_telling(history: Sequence[Interaction], phrases: Sequence[Phrase]) -> int | None:
+    """The position with most of `phrases` by score that is fit to quote, the newer of equals."""
     worth: dict[int, float] = defaultdict(float)
-    for theme in found:
-        for phrase in theme.phrases:
-            for text in phrase.texts.tolist():
-                worth[text] += phrase.score
-    for position, weight in sorted(worth.items(), key=lambda item: (-item[1], -item[0]))[:5]:
-        words = quote(history[position].text)
-        if words and not _names_somebody(words, history[position].type):
-            noun = activity([history[position].type]).noun
-            share = weight / sum(phrase.score for theme in found for phrase in theme.phrases)
-            return [
-                make_candidate(
-                    StatementKind.EXAMPLE,
-                    "typical",
-                    f"A typical {noun}: {words}.",
-                    history,
-                    [position],
-                    distinctiveness=share,
-                    rank=0,
-                )
-            ]
-    return []
+    for phrase in phrases:
+        for text in phrase.texts.tolist():
+            worth[text] += phrase.score
+    best = sorted(worth, key=lambda text: (-worth[text], -text))[:5]
+    return next((text for text in best if _is_quotable(history[text])), None)
+
+
+def _is_quotable(interaction: Interaction) -> bool:
+    words = quote(interaction.text)
+    return bool(words) and not _names_somebody(words, interaction.type)
 
 
 def _names_somebody(words: str, kind: str) -> bool:
@@ -76,7 +101,7 @@ def _names_somebody(words: str, kind: str) -> bool:
     return is_conversation([kind]) and first not in STOPWORDS | COMMON
 
 
-def _liked(history: Sequence[Interaction], names: dict[str, int]) -> Candidate | None:
+def _rated(history: Sequence[Interaction], names: dict[str, int]) -> list[Candidate]:
     """The best and the worst rated by name, the newest of equals."""
     scores = {
         name: score[1]
@@ -84,17 +109,39 @@ def _liked(history: Sequence[Interaction], names: dict[str, int]) -> Candidate |
         if 1 < len(name) <= _MAX_TITLE_CHARS and (score := rating(history[position].attributes))
     }
     if len(set(scores.values())) < 2:
-        return None
+        return []
     ranked = sorted(scores, key=lambda name: (-scores[name], -names[name]))
-    best = [name for name in ranked[:_MAX_TITLES] if scores[name] == scores[ranked[0]]]
     highest, lowest = scores[ranked[0]], scores[ranked[-1]]
-    text = f"Gave {quoted(best)} {highest:g}."
-    shown = best
+    best = [name for name in ranked[:_MAX_BEST] if scores[name] > lowest]
+    found = [_about(history, names, "best rated", best, f"Gave {_rated_list(best, scores)}.", 0)]
     if highest - lowest >= _CLEARLY_LESS:
-        worst = max((name for name in ranked if scores[name] == lowest), key=lambda n: names[n])
-        text = f"Gave {quoted(best)} {highest:g}, {quoted([worst])} only {lowest:g}."
-        shown = [*best, worst]
-    positions = sorted(names[name] for name in shown)
+        worst = [name for name in ranked if scores[name] == lowest][:_MAX_WORST]
+        text = f"Gave {quoted(worst)} only {lowest:g}."
+        found.append(_about(history, names, "worst rated", worst, text, 1))
+    return found
+
+
+def _rated_list(names: Sequence[str], scores: dict[str, float]) -> str:
+    groups: dict[float, list[str]] = defaultdict(list)
+    for name in names:
+        groups[scores[name]].append(name)
+    return listed([f"{quoted(group)} {score:g}" for score, group in groups.items()])
+
+
+def _about(
+    history: Sequence[Interaction],
+    names: dict[str, int],
+    subject: str,
+    shown: Sequence[str],
+    text: str,
+    rank: int,
+) -> Candidate:
     return make_candidate(
-        StatementKind.EXAMPLE, "rated", text, history, positions, distinctiveness=0.3, rank=0
+        StatementKind.EXAMPLE,
+        subject,
+        text,
+        history,
+        sorted(names[name] for name in shown),
+        distinctiveness=0.3,
+        rank=rank,
     )

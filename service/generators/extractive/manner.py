@@ -11,7 +11,7 @@ from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
 from service.generators.extractive.preferences import MIN_USERS
-from service.generators.extractive.wording import activity, percent, plain, quoted
+from service.generators.extractive.wording import activity, article, percent, plain, quoted
 from service.generators.population import Population
 from service.generators.reading.style import Style, opening_of, style_of
 
@@ -69,7 +69,7 @@ def _habit(
     if not clear:
         return None
     nouns = activity([history[position].type for position in written]).nouns
-    against = "" if z is None else f", against {percent(float(usual[habit]))} overall"
+    against = "" if z is None else f", where {percent(float(usual[habit]))} is usual"
     return make_candidate(
         StatementKind.STYLE,
         habit.name,
@@ -99,7 +99,7 @@ def _length(
     return make_candidate(
         StatementKind.STYLE,
         "length",
-        f"{how}: a {noun} has about {words} words, where others write {others}.",
+        f"{how}: about {words} words {article(noun)} {noun}, where others write {others}.",
         history,
         written,
         distinctiveness=abs(float(z[Style.WORDS])) / _FULL_Z,

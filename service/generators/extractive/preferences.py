@@ -23,6 +23,7 @@ _CONSTANT_SHARE = 0.95
 _CLEAR_Z = 2.5
 _FULL_Z = 8.0
 _CLEARLY_MORE, _CLEARLY_LESS = 1.3, 0.5
+_FAR_MORE = 3.0
 _MIN_SEEN_ELSEWHERE = 0.04
 _CLEAR_RATING_STEP = 0.3
 _CLEAR_AVERAGE_STEP = 0.35
@@ -163,14 +164,13 @@ def _favoured(attribute: Attribute, history: Sequence[Interaction], rank: int) -
         return None
     nouns = activity([history[text].type for text in attribute.texts]).nouns
     first, *others = values
+    # One share is enough to judge by; more would cost the budget other statements.
     named = attribute.named(
-        [
-            f"{first.name} ({percent(first.share)} of {nouns})",
-            *(f"{value.name} ({percent(value.share)})" for value in others),
-        ]
+        [f"{first.name} ({percent(first.share)} of {nouns})", *(value.name for value in others)]
     )
-    usual = listed([_usual(value.usual) for value in values])
-    text = f"Goes for {named} more than usual ({usual})."
+    far = all(value.share >= _FAR_MORE * value.usual for value in values)
+    verb = "Goes for" if any(value.rated for value in values) else "Cares about"
+    text = f"{verb} {named}, {'far ' if far else ''}more than most."
     return _about(attribute, values, "more", text, history, values[0].z / _FULL_Z, rank)
 
 
@@ -201,10 +201,10 @@ def _shunned(attribute: Attribute, history: Sequence[Interaction], rank: int) ->
     values = sorted(values, key=lambda value: (value.z, value.name))[:_MAX_NAMED]
     if not values:
         return None
-    shares = listed([percent(value.share) for value in values])
-    usual = listed([_usual(value.usual) for value in values])
-    named = attribute.named([value.name for value in values])
-    text = f"Seldom goes for {named} ({shares}; usually {usual})."
+    first, *others = values
+    share = f"{percent(first.share)}, where {percent(first.usual)} is usual"
+    named = attribute.named([f"{first.name} ({share})", *(value.name for value in others)])
+    text = f"Seldom goes for {named}."
     return _about(attribute, values, "less", text, history, -values[0].z / _FULL_Z, rank)
 
 
@@ -228,12 +228,11 @@ def _ratings(attribute: Attribute, history: Sequence[Interaction], rank: int) ->
         return None
     parts = [
         f"{attribute.named([_averaged(value) for value in values])} {level}"
-        for level, values in (("high", high), ("low", low))
+        for level, values in (("highly", high), ("low", low))
         if values
     ]
     strongest = abs(clear[0].mean - average) * math.sqrt(clear[0].rated) / deviation
-    text = f"Rates {', '.join(parts)}"
-    text += "." if rank else f"; {average:.1f} on average over {len(scores)}."
+    text = f"Rates {', '.join(parts)}, against an average of {average:.1f}."
     values = high + low
     return _about(attribute, values, "rating", text, history, strongest / _FULL_Z, rank)
 
@@ -252,7 +251,7 @@ def _strictness(history: Sequence[Interaction], population: Population) -> Candi
     return make_candidate(
         StatementKind.PREFERENCE,
         "rating level",
-        f"Rates {how}: {mean:.1f} on average, against {usual.mean_rating:.1f} overall.",
+        f"Rates {how}: {mean:.1f} on average, where {usual.mean_rating:.1f} is usual.",
         history,
         [position for position, _ in scores],
         distinctiveness=abs(step) / 2,
@@ -261,10 +260,7 @@ def _strictness(history: Sequence[Interaction], population: Population) -> Candi
 
 
 def _averaged(value: Value) -> str:
-    others = ""
-    if abs(value.mean - value.usual_mean) >= _CLEAR_RATING_STEP:
-        others = f", {value.usual_mean:.1f} overall"
-    return f"{value.name} ({value.mean:.1f} over {value.rated}{others})"
+    return f"{value.name} ({value.mean:.1f} over {value.rated})"
 
 
 def _about(
@@ -286,7 +282,3 @@ def _about(
         distinctiveness=distinctiveness,
         rank=rank,
     )
-
-
-def _usual(share: float) -> str:
-    return percent(share) if share >= 0.005 else "under 1%"

@@ -34,9 +34,12 @@ class Shifts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
+    """What a statement could be about; `group` names the attribute that it is a value of."""
+
     name: str
     texts: frozenset[int]
     ratio: float = 0.0
+    group: Attribute | None = None
 
 
 def shifts(
@@ -50,7 +53,7 @@ def shifts(
     subjects = [_Subject(phrase.surface, frozenset(phrase.texts.tolist())) for phrase in phrases]
     for attribute in attributes:
         subjects += [
-            _Subject(attribute.named([value.name]), frozenset(value.texts))
+            _Subject(value.name, frozenset(value.texts), group=attribute)
             for value in attribute.values
         ]
     recent = min(int(len(history) * _RECENT_SHARE), _MAX_RECENT)
@@ -98,7 +101,7 @@ def _new_candidate(
     early = len(texts) - len(late)
     doing = activity([history[text].type for text in late])
     text = (
-        f"Lately {doing.verb} {listed([subject.name for subject in named])}: {len(late)} of the "
+        f"Lately {doing.verb} {_named(named)}: {len(late)} of the "
         f"last {recent} {doing.nouns}, {early or 'none'} of the {start} before."
     )
     distinctiveness = named[0].ratio / _FULL_RATIO
@@ -113,13 +116,27 @@ def _gone_candidate(
     texts = sorted({text for subject in named for text in subject.texts})
     doing = activity([history[text].type for text in texts])
     text = (
-        f"Used to {doing.infinitive} {listed([subject.name for subject in named])} "
+        f"Used to {doing.infinitive} {_named(named)} "
         f"({len(texts)} {doing.nouns}), but not in the last {silent}."
     )
     distinctiveness = named[0].ratio / _FULL_RATIO
     return make_candidate(
         StatementKind.RECENT, "gone", text, history, texts, distinctiveness=distinctiveness, rank=1
     )
+
+
+def _named(subjects: Sequence[_Subject]) -> str:
+    """The subjects as a list, the values of one attribute together."""
+    groups: dict[str, list[_Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(subject.group.name if subject.group else "", []).append(subject)
+    return listed([_one_group(group) for group in groups.values()])
+
+
+def _one_group(subjects: Sequence[_Subject]) -> str:
+    names = [subject.name for subject in subjects]
+    attribute = subjects[0].group
+    return attribute.named(names) if attribute else listed(names)
 
 
 def _log_ratio(hits: int, size: int, other_hits: int, other_size: int) -> float:

@@ -50,10 +50,9 @@ def _hours(
     usual = _within(everybody, start) / total if compared and total else _UNKNOWN_SHARE
     if share < _MIN_SHARE or share < _CLEARLY_MORE * usual:
         return None
-    against = f", against {percent(usual)} overall" if compared else ""
     text = (
-        f"Mostly active between {start}:00 and {(start + _WINDOW) % 24}:00 UTC "
-        f"({percent(share)} of active hours{against})."
+        f"Mostly active from {start}:00 to {(start + _WINDOW) % 24}:00 UTC "
+        f"({percent(share)} of active hours)."
     )
     support = [
         position
@@ -86,11 +85,10 @@ def _weekends(
     at_weekend = [i.occurred_at.astimezone(UTC).weekday() in _WEEKEND for i in history]
     support = [position for position, weekend in enumerate(at_weekend) if weekend is not rarely]
     how = "Hardly ever active" if rarely else "Mostly active"
-    against = f", {percent(usual)} overall" if compared else ""
     return make_candidate(
         StatementKind.RHYTHM,
         "weekends",
-        f"{how} at weekends ({percent(share)} of active days{against}).",
+        f"{how} at weekends ({percent(share)} of active days).",
         history,
         support,
         distinctiveness=abs(share - usual),

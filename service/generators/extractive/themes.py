@@ -130,13 +130,15 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
     count, share = len(theme.texts), len(theme.texts) / len(history)
     if share >= _OFTEN and not theme.loose:
         return _frequent_theme(theme, doing, share > _MOSTLY, rank)
-    named = listed(theme.surfaces, "or" if theme.loose else "and")
+    named = listed(theme.surfaces)
+    if theme.loose:
+        return f"Also mentions {named}."
     if count < _FEW:
-        few = f"{doing.nouns} touch" if count > 1 else f"{doing.noun} touches"
-        return f"{capitalised(number_word(count))} {few} on {named}."
+        nouns = doing.nouns if count > 1 else doing.noun
+        return f"{capitalised(doing.verb)} {named} now and then ({number_word(count)} {nouns})."
     frames = (
         f"Keeps coming back to {named}.",
-        f"Some {doing.nouns} are about {named}.",
+        f"{capitalised(doing.verb)} {named} too.",
         f"At times {doing.verb} {named}.",
     )
     return frames[rank % len(frames)]

@@ -55,7 +55,7 @@ _ACTIVITIES = {
     "purchase": Activity("buys", "purchase"),
     "query": Activity("searches for", "search"),
     "question": Activity("asks about", "question"),
-    "rating": Activity("rates", "rating"),
+    "rating": Activity("comes back to", "rating"),
     "read": Activity("reads about", "read"),
     "review": Activity("reviews", "review"),
     "search": Activity("searches for", "search"),
@@ -94,6 +94,10 @@ def plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return noun + ("es" if noun.endswith(("ch", "sh", "s", "x")) else "s")
+
+
+def article(noun: str) -> str:
+    return "an" if noun[:1] in "aeiou" else "a"
 
 
 def capitalised(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.integration.api.calls import event, fields, post, problem
-from tests.integration.api.routes import BODIES, ApiRoute, api_routes
+from tests.integration.api.routes import BODIES, api_routes
 
 JSON = {"Content-Type": "application/json"}
 CANARY = "canary-4711-of-what-a-user-wrote"
@@ -51,7 +51,8 @@ def is_problem(response: httpx2.Response) -> bool:
 
 async def send_to_all(
     app: FastAPI, client: httpx2.AsyncClient, content: bytes
-) -> dict[ApiRoute, httpx2.Response]:
+) -> dict[str, httpx2.Response]:
+    """What each route that takes a body answers to this one, by the route's name."""
     routes = [route for route in api_routes(app) if route.takes_a_body]
     assert len(routes) >= 6
     answers = [await r.call(client, content=content, json=None, headers=JSON) for r in routes]

@@ -83,14 +83,14 @@ def test_names_addresses_links_and_control_tokens_stay_out():
 
 def test_categories_are_compared_with_the_population():
     text = said(write_draft(NOIR_FAN, FILM_USERS, 160), StatementKind.PREFERENCE)
-    assert "Goes for Film-Noir (67% of ratings) more than usual (10%)." in text
+    assert "Goes for Film-Noir (67% of ratings), far more than most." in text
     assert "Romance" not in text
 
 
 def test_ratings_by_category_are_averages_over_the_history():
     text = said(write_draft(NOIR_FAN, FILM_USERS, 160), StatementKind.PREFERENCE)
-    assert "Film-Noir (4.8 over 12) high" in text
-    assert "Comedy (2.0 over 6, 3.6 overall) low" in text
+    assert "Film-Noir (4.8 over 12) highly" in text
+    assert "Comedy (2.0 over 6) low, against an average of 3.8" in text
 
 
 def test_words_of_a_template_are_no_interests():
@@ -173,7 +173,7 @@ def test_style_is_said_only_where_it_differs():
     loud = history([f"Look at kitten {i}!" for i in range(12)])
     calm = [history([f"Report number {i} for week {w}." for i in range(12)]) for w in range(8)]
     population = population_of(loud, *calm)
-    assert "exclamation marks (100% of messages, against 11% overall)" in said(
+    assert "exclamation marks (100% of messages, where 11% is usual)" in said(
         write_draft(loud, population, 160), StatementKind.STYLE
     )
     assert "exclamation" not in said(write_draft(calm[0], population, 160))
@@ -182,14 +182,16 @@ def test_style_is_said_only_where_it_differs():
 def test_an_example_quotes_one_interaction_briefly():
     long = "The sourdough starter and the rye flour in the Dutch oven: " + "a long tale, " * 40
     statements = all_said([*BAKER, *history([long])])
-    (example,) = (s for s in statements if s.kind is StatementKind.EXAMPLE)
-    assert len(example.evidence) == 1
-    assert len(example.text.partition('"')[2]) <= 83
+    examples = [s for s in statements if s.kind is StatementKind.EXAMPLE]
+    assert examples
+    assert all(len(example.evidence) == 1 for example in examples)
+    assert all(len(example.text.partition('"')[2]) <= 83 for example in examples)
 
 
 def test_liked_titles_are_named_with_their_ratings():
     text = said(write_draft(NOIR_FAN, FILM_USERS, 200), StatementKind.EXAMPLE)
-    assert text == 'Gave "Night 15" and "Night 12" 5, "Night 16" only 2.'
+    assert 'Gave "Night 15", "Night 12", "Night 9" and "Night 6" 5.' in text
+    assert 'Gave "Night 16" and "Night 13" only 2.' in text
 
 
 def test_statements_keep_their_ids_while_counts_change():
