@@ -8,9 +8,9 @@ from typing import Any
 from service.db.interactions import NewInteraction
 from service.flows.ingest import ingest
 from service.flows.parse import parse_interaction
+from service.generators.generator import Generator
 from service.runtime import Runtime, regeneration_policy
 from service.worker import Worker, WorkerPolicy
-from service.generators.generator import Generator
 
 _DEMO = Path(__file__).parents[1] / "examples" / "demo" / "histories.jsonl"
 _BATCH = 1_000

@@ -16,7 +16,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await _acknowledge_lifespan(receive, send)
         return
-    body = await _redis.get("limit:" + scope["path"][1:])
+    body: Any = await _redis.get("limit:" + scope["path"][1:])
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

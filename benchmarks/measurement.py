@@ -60,6 +60,5 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-
 def _rounded(number: float) -> float:
     return float(f"{number:.4g}")

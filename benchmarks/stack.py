@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 from pydantic import SecretStr
 
 from benchmarks.load import LoadGenerator, load_generator
@@ -52,6 +55,17 @@ class Stack:
     async def create_key(self, project_id: str) -> str:
         """A key of a new project with every scope."""
         return await create_key(self.settings, project_id, "benchmark", list(Scope), None)
+
+    async def connect(self) -> Any:
+        """A bare asyncpg connection of the database's owner."""
+        parts = urlsplit(self.servers.admin_url)
+        return await asyncpg.connect(
+            host=parts.hostname,
+            port=parts.port,
+            user=parts.username,
+            password=parts.password,
+            database=parts.path.lstrip("/"),
+        )
 
     @contextmanager
     def api(self) -> Iterator[int]:

@@ -5,11 +5,11 @@ BumpError
 ├── Unauthenticated (401)   no key, unknown key, revoked or expired key
 ├── Forbidden (403)         the key lacks the scope
 ├── NotFound (404)          UserNotFound, ProfileNotFound, VersionNotFound
-├── Conflict (409)          RevisionNotReached, ProfilingPaused, TooFewInteractions, AlreadyInFlight
+├── Conflict (409)          RevisionNotReached, ProfilingPaused, TooFewInteractions
 ├── TooLarge (413)          body or batch over its limit
 ├── UnsupportedMediaType (415)
 ├── Unprocessable (422)     InvalidField, IdempotencyKeyReused
-├── Unavailable (503)       DatabaseUnavailable, Draining, DownstreamNotConfigured
+├── Unavailable (503)       DatabaseUnavailable, DownstreamNotConfigured
 ├── DownstreamFailed (502)
 └── DownstreamTimedOut (504)
 
@@ -159,11 +159,6 @@ class Unavailable(BumpError):
 class DatabaseUnavailable(Unavailable):
     slug = "database-unavailable"
     title = "The database does not answer"
-
-
-class Draining(Unavailable):
-    slug = "draining"
-    title = "This process is shutting down"
 
 
 class DownstreamNotConfigured(Unavailable):

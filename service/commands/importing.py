@@ -59,7 +59,10 @@ async def import_file(
 def _checkpoint(source: str, project_id: str, state_dir: Path) -> Path | None:
     if source == "-":
         return None
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None  # a read-only place: the import starts over, and finds duplicates
     return state_dir / f"import-{fingerprint(Path(source), project_id)}"
 
 

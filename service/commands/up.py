@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,11 +43,13 @@ def up(data_dir: Path, host: str, port: int, say: Callable[[str], None]) -> None
                 "`bump up` on 127.0.0.1, then `bump keys create` in another terminal, then this."
             )
         environment = _environment(servers, auth="loopback" if keyless else "keys")
+        metrics_port = environment.setdefault("BUMP_METRICS_PORT", str(_free_port()))
         processes = [
             _spawn(stack, ["serve", "--host", host, "--port", str(port)], environment),
             _spawn(stack, ["worker"], environment),
         ]
         say(f"Bump listens on http://{_shown(host)}:{port} (docs at /docs). Data: {data_dir}")
+        say(f"Metrics at /metrics, the worker's at http://127.0.0.1:{metrics_port}/metrics.")
         if settings.downstream_url is None:
             say("No downstream model: /v1/personalize/prompt works, /v1/personalize needs")
             say("BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL. Ctrl-C stops everything.")
@@ -85,6 +88,12 @@ def _environment(servers: EmbeddedServers, *, auth: str) -> dict[str, str]:
         "BUMP_REDIS_URL": servers.redis_url,
         "BUMP_AUTH": auth,
     }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def _has_key(servers: EmbeddedServers) -> bool:

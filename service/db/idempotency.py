@@ -27,6 +27,12 @@ _STORE = text(
     where project_id = :project_id and idempotency_key = :key
     """
 )
+_FORGET = text(
+    """
+    update idempotency_keys set response = :replacement
+    where project_id = :project_id and position(cast(:needle as bytea) in response) > 0
+    """
+)
 _PURGE = text(
     """
     delete from idempotency_keys k
@@ -63,3 +69,8 @@ async def reserve(tx: Transaction, key: str, request_sha256: bytes) -> EarlierRe
 
 async def store_response(tx: Transaction, key: str, response: bytes) -> None:
     await tx.execute(_STORE, key=key, response=response)
+
+
+async def forget(tx: Transaction, needle: bytes, *, replacement: bytes) -> None:
+    """Replace every stored response that holds `needle`; its request stays answered."""
+    await tx.execute(_FORGET, needle=needle, replacement=replacement)

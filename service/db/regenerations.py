@@ -59,11 +59,21 @@ _CLAIM = text(
     """
 )
 _BACKLOG = text("select waiting, parked, oldest_seconds from regeneration_backlog()")
+# Several rows are locked in key order, as ingest does, so that the two never deadlock.
 _EXTEND = text(
     """
+    with ours as (
+        select r.user_id
+        from regenerations r
+        join unnest(cast(:user_ids as text[]), cast(:tokens as bigint[])) as held (user_id, token)
+            on held.user_id = r.user_id and held.token = r.lease_token
+        where r.project_id = :project_id
+        order by r.user_id
+        for update of r
+    )
     update regenerations r set due_at = now() + make_interval(secs => :lease)
-    from unnest(cast(:user_ids as text[]), cast(:tokens as bigint[])) as held (user_id, token)
-    where r.project_id = :project_id and r.user_id = held.user_id and r.lease_token = held.token
+    from ours
+    where r.project_id = :project_id and r.user_id = ours.user_id
     returning r.lease_token
     """
 )
@@ -75,10 +85,10 @@ _FINISH = text(
     """
 )
 _REQUEUE_NEWER = text(
-    """
+    f"""
     update regenerations
     set lease_token = null, leased_revision = null, attempts = 0, last_error = null,
-        first_requested_at = now(), due_at = now(), priority = greatest(priority, 1)
+        first_requested_at = now(), due_at = now(), priority = greatest(priority, {PRIORITY_INGEST})
     where project_id = :project_id and user_id = :user_id and lease_token = :token
     """
 )
@@ -107,14 +117,14 @@ _RELEASE = text(
     """
 )
 _REQUEST_NOW = text(
-    """
+    f"""
     insert into regenerations as r (
         project_id, user_id, requested_revision, first_requested_at, last_requested_at, due_at,
         priority
     )
-    values (:project_id, :user_id, :revision, now(), now(), now(), 0)
+    values (:project_id, :user_id, :revision, now(), now(), now(), {PRIORITY_ASKED})
     on conflict (project_id, user_id) do update
-    set requested_revision = excluded.requested_revision, priority = 0,
+    set requested_revision = excluded.requested_revision, priority = excluded.priority,
         last_requested_at = now(), parked_at = null, last_error = null,
         attempts = case when r.parked_at is null then r.attempts else 0 end,
         due_at = case when r.lease_token is null then now() else r.due_at end
@@ -122,19 +132,26 @@ _REQUEST_NOW = text(
 )
 _REQUEUE_PARKED = text(
     """
-    update regenerations
+    with parked as (
+        select user_id from regenerations
+        where project_id = :project_id and parked_at is not null
+          and (cast(:user_id as text) is null or user_id = :user_id)
+        order by user_id
+        for update
+    )
+    update regenerations r
     set parked_at = null, attempts = 0, due_at = now()
-    where project_id = :project_id and parked_at is not null
-      and (cast(:user_id as text) is null or user_id = :user_id)
+    from parked
+    where r.project_id = :project_id and r.user_id = parked.user_id
     """
 )
 _REQUEST_ALL = text(
-    """
+    f"""
     insert into regenerations (
         project_id, user_id, requested_revision, first_requested_at, last_requested_at, due_at,
         priority
     )
-    select project_id, user_id, revision, now(), now(), now(), 2
+    select project_id, user_id, revision, now(), now(), now(), {PRIORITY_BACKFILL}
     from users
     where project_id = :project_id and profiling = 'on' and interaction_count >= :min_interactions
     order by user_id

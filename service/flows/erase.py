@@ -7,6 +7,7 @@ worker or reader that was already under way can bring one back.
 from dataclasses import dataclass
 from typing import Literal
 
+import orjson
 from uuid_utils.compat import uuid7
 
 from service.cache import (
@@ -15,7 +16,7 @@ from service.cache import (
     ProfileCache,
     user_digest,
 )
-from service.db import erasures, interactions, profiles, regenerations, users
+from service.db import erasures, idempotency, interactions, profiles, regenerations, users
 from service.db.erasures import Receipt
 from service.db.session import Database
 from service.db.users import UserRecord
@@ -24,6 +25,9 @@ from service.domain.profile import Corrections, Profile
 from service.errors import UserNotFound
 
 Profiling = Literal["on", "paused"]
+
+# What a replayed ingest answers once it named somebody who was erased since.
+_FORGOTTEN_RESPONSE = b'{"accepted":0,"duplicates":0,"rejected":0,"results":[],"users":[]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,12 @@ async def erase(database: Database, cache: ProfileCache, project_id: str, user_i
     A job in flight finds its row gone and rolls back. Events sent later start a new history.
     Raises UserNotFound, or Unavailable while the cache does not answer.
     """
+    await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, ERASURE_BLOCK_SECONDS)
     async with database.transaction(project_id) as tx:
         if await users.lock(tx, user_id) is None:
             raise _unknown()
+        await idempotency.forget(tx, orjson.dumps(user_id), replacement=_FORGOTTEN_RESPONSE)
         interaction_count = await interactions.delete_all(tx, user_id)
         await regenerations.delete(tx, user_id)
         profile_count = await profiles.delete_all(tx, user_id)
@@ -71,6 +77,7 @@ async def set_profiling(
 
     Raises UserNotFound, or Unavailable while the cache does not answer.
     """
+    await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, PAUSE_BLOCK_SECONDS)
     async with database.transaction(project_id) as tx:
         user = await users.lock(tx, user_id)
@@ -95,6 +102,13 @@ async def export(database: Database, project_id: str, user_id: str) -> Export:
             profiles=await profiles.versions(tx, user_id, before=None, limit=None),
             interactions=await interactions.page_before(tx, user_id, before=None, limit=None),
         )
+
+
+async def _require_user(database: Database, project_id: str, user_id: str) -> None:
+    # Asked before the block, so that calls for unknown users leave nothing in the cache.
+    async with database.transaction(project_id) as tx:
+        if await users.find(tx, user_id) is None:
+            raise _unknown()
 
 
 def _unknown() -> UserNotFound:

@@ -249,8 +249,8 @@ def _completion(body: bytes) -> Completion:
         document = orjson.loads(body)
         choice = document["choices"][0]
         return Completion(
-            text=choice["message"]["content"] or "",
-            finish_reason=choice.get("finish_reason"),
+            text=_expect(str, choice["message"]["content"] or ""),
+            finish_reason=_expect(str | None, choice.get("finish_reason")),
             usage=_usage(document),
         )
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
@@ -261,20 +261,25 @@ def _usage(document: Mapping[str, Any]) -> Usage | None:
     usage = document.get("usage")
     if not usage:
         return None
-    return Usage(usage["prompt_tokens"], usage["completion_tokens"])
+    return Usage(
+        _expect(int, usage["prompt_tokens"]), _expect(int, usage["completion_tokens"])
+    )
+
+
+def _expect(kind: Any, value: Any) -> Any:
+    """`value`, or TypeError: what the endpoint says goes on to callers under these types."""
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
 
 
 async def _events(response: httpx2.Response) -> AsyncIterator[Delta]:
     """The deltas of a server-sent event stream, up to its `[DONE]` (WHATWG HTML, section 9.2)."""
-    received = 0
-    async for line in response.aiter_lines():
-        received += len(line)
-        if received > _MAX_ANSWER_BYTES:
-            raise DownstreamFailed("The downstream model's answer is too large.")
-        if not line.startswith("data:"):
+    async for line in _lines(response):
+        if not line.startswith(b"data:"):
             continue
         data = line[5:].strip()
-        if data == "[DONE]":
+        if data == b"[DONE]":
             return
         delta = _delta(data)
         if delta is not None:
@@ -282,15 +287,28 @@ async def _events(response: httpx2.Response) -> AsyncIterator[Delta]:
     raise DownstreamFailed("The downstream model's stream ended before it was done.")
 
 
-def _delta(data: str) -> Delta | None:
+async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
+    # Not `aiter_lines`, which holds whatever comes without a line break.
+    received, rest = 0, b""
+    async for chunk in response.aiter_bytes():
+        received += len(chunk)
+        if received > _MAX_ANSWER_BYTES:
+            raise DownstreamFailed("The downstream model's answer is too large.")
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _delta(data: bytes) -> Delta | None:
     try:
         document = orjson.loads(data)
         if "error" in document:
             raise DownstreamFailed("The downstream model reported an error in its stream.")
         choices = document.get("choices") or [{}]
         delta = Delta(
-            text=(choices[0].get("delta") or {}).get("content") or "",
-            finish_reason=choices[0].get("finish_reason"),
+            text=_expect(str, (choices[0].get("delta") or {}).get("content") or ""),
+            finish_reason=_expect(str | None, choices[0].get("finish_reason")),
             usage=_usage(document),
         )
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:

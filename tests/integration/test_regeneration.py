@@ -25,6 +25,13 @@ pytestmark = pytest.mark.usefixtures("quiet_queue")
 JOB = "select * from regenerations where user_id = 'u1'"
 MAKE_DUE = "update regenerations set due_at = now()"
 
+MANY_JOBS = """
+insert into regenerations (
+    project_id, user_id, requested_revision, first_requested_at, last_requested_at, due_at, priority
+)
+select :project_id, 'user ' || n, 1, now(), now(), 'infinity', 1 from generate_series(1, 3000) n
+"""
+
 
 async def claim_now(database: Database, **changes: Any) -> list[Job]:
     policy = {"limit": 10, "lease": 30.0, "debounce": 0.0, "max_delay": 0.0}
@@ -168,8 +175,8 @@ class TestLease:
         names = ["a", "m", "z"]
         await add([item for name in names for item in events(name)])
         held = {job.user_id: job for job in await claim_now(runtime.database)}
-        # Enough rows for the planner to look each user up, in the order that it likes.
-        await add([item for n in range(200) for item in events(f"u{n}")])
+        # So many rows that the planner looks each user up, in the order in which they are named.
+        await sql(MANY_JOBS)
         async with owner.across_projects() as connection:
             await connection.execute(text("analyze regenerations"))
 

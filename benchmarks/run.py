@@ -1,0 +1,98 @@
+"""Runs every benchmark and writes `benchmarks/results.json`: `make bench`.
+
+python benchmarks/run.py --only ingest
+python benchmarks/run.py --only history_fetch --rows 10000000
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import cached_reads, history_fetch, ingest, personalize_prompt, regeneration
+from benchmarks.measurement import Measurement
+from benchmarks.stack import Stack, open_stack
+
+RESULTS = Path(__file__).with_name("results.json")
+NAMES = ("cached_reads", "ingest", "personalize_prompt", "regeneration", "history_fetch")
+
+Benchmark = Callable[[Stack], Coroutine[Any, Any, list[Measurement]]]
+
+
+def main() -> None:
+    arguments = _arguments()
+    found: list[Measurement] = []
+    progress = Console(stderr=True)
+    for name in arguments.only or NAMES:
+        found += _run(name, arguments.rows, progress)
+    results = {measurement.name: measurement.to_json() for measurement in found}
+    if not arguments.only:
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        progress.print(f"Written: {RESULTS}", highlight=False)
+    if arguments.json:
+        print(json.dumps(results))
+    else:
+        Console().print(_table(found))
+
+
+def _run(name: str, rows: int, progress: Console) -> list[Measurement]:
+    """A stack of its own for each: no benchmark meets what another one left behind."""
+    started = time.monotonic()
+    with progress.status(f"{name} …"), open_stack() as stack:
+        found = asyncio.run(_benchmarks(rows)[name](stack))
+    progress.print(f"{name}: done in {time.monotonic() - started:.0f} s", highlight=False)
+    return found
+
+
+def _benchmarks(rows: int) -> dict[str, Benchmark]:
+    return {
+        "cached_reads": cached_reads.measure,
+        "ingest": ingest.measure,
+        "personalize_prompt": personalize_prompt.measure,
+        "regeneration": regeneration.measure,
+        "history_fetch": partial(history_fetch.measure, rows=rows),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure Bump on this machine.")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=NAMES,
+        help="run this one and write no file; repeat for more",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=history_fetch.DEFAULT_ROWS,
+        help="size of the table for history_fetch (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def _table(found: Iterable[Measurement]) -> Table:
+    table = Table("benchmark", "value", "limit", "ratio", "target", "met", "peers")
+    for one in found:
+        table.add_row(
+            one.name,
+            f"{one.value:,.5g} {one.unit}",
+            f"{one.limit:,.5g}",
+            f"{one.ratio:.2f}",
+            str(one.target or ""),
+            {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[one.met],
+            one.peer or "",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
