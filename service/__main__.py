@@ -250,15 +250,23 @@ def queue_explain(
 
 def main() -> None:
     """Run a command; an error of the operator ends it with one plain sentence and status 2."""
-    from service.embedded import EmbeddedError
-    from service.errors import BumpError, ConfigurationError
-
     try:
         app()
-    except (ConfigurationError, EmbeddedError) as error:
-        _fail(str(error))
-    except BumpError as error:
-        _fail(error.detail)
+    except Exception as error:
+        message = _plain(error)
+        if message is None:
+            raise
+        _fail(message)
+
+
+def _plain(error: Exception) -> str | None:
+    """What to tell the operator; None for a bug of ours, which shows its traceback."""
+    from service.embedded.errors import EmbeddedError
+    from service.errors import BumpError, ConfigurationError
+
+    if isinstance(error, BumpError):
+        return error.detail
+    return str(error) if isinstance(error, ConfigurationError | EmbeddedError) else None
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

@@ -2,8 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# SQLAlchemy reads a bare postgresql:// as another driver.
+_POSTGRES = ("postgresql+asyncpg://",)
+_REDIS = ("redis://", "rediss://", "unix://")
 
 
 class Settings(BaseSettings):
@@ -100,3 +104,19 @@ class Settings(BaseSettings):
     drain_timeout: PositiveFloat = Field(
         default=25.0, description="for requests and jobs in flight"
     )
+
+    @field_validator("database_url", "database_admin_url")
+    @classmethod
+    def _names_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        return _starting_with(_POSTGRES, url)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        return _starting_with(_REDIS, url)
+
+
+def _starting_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(schemes):
+        raise ValueError(f"must start with {' or '.join(schemes)}")
+    return url

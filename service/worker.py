@@ -97,7 +97,8 @@ class Worker:
     async def _claim_once(self) -> bool:
         """Claim what there is room for and start it; False when it is time to pause."""
         free = self._policy.batch - len(self._held)
-        if free <= 0:
+        # Half a batch at least: a claim a job would load the statistics once a job too.
+        if free < self._policy.batch / 2:
             self._room.clear()
             await _wait_for(self._room, self._policy.poll)
             return True
@@ -262,7 +263,7 @@ class Worker:
         lost = [job for job in jobs if job in self._held and job.lease_token not in kept]
         if lost:
             # Their finish will be refused by the fence; nothing to undo here.
-            log.info("leases_lost", count=len(lost))
+            log.debug("leases_lost", count=len(lost))
 
     async def _watch_backlog(self) -> None:
         while True:

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.db.interactions import NewInteraction, RegenerationPolicy
+from service.db.regenerations import Job
 from service.flows.ingest import IngestResult
 
 Add = Callable[..., Awaitable[IngestResult]]
 Sql = Callable[..., Awaitable[Sequence[Any]]]
+ClaimNow = Callable[..., Awaitable[list[Job]]]
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TOPICS = ("sourdough bread", "night trains", "chess endgames", "tomato plants", "jazz records")

@@ -177,7 +177,8 @@ create policy project_isolation on {table}
 """
 
 # Claims rows that are due, over all projects. A row whose events are still coming (debounce not
-# over, max_delay not reached) is re-armed to that moment instead; priority 0 does not wait.
+# over, max_delay not reached) is re-armed to that moment instead; priority 0 does not wait. It is
+# used up by the claim, so that a 0 seen later was asked for while the job ran.
 CLAIM = """
 create function claim_regenerations(
     max_jobs integer, lease double precision, debounce double precision,
@@ -209,7 +210,8 @@ begin atomic
                                else nextval('lease_tokens') end,
             leased_revision = case when d.ready_at > now() then null
                                    else r.requested_revision end,
-            attempts = r.attempts + case when d.ready_at > now() then 0 else 1 end
+            attempts = r.attempts + case when d.ready_at > now() then 0 else 1 end,
+            priority = greatest(r.priority, 1)
         from due d
         where r.project_id = d.project_id and r.user_id = d.user_id
         returning r.project_id, r.user_id, r.lease_token, r.attempts, r.first_requested_at

@@ -1,8 +1,10 @@
 """`bump import`: a JSONL file (gzip too) or standard input into a project, with progress."""
 
 import contextlib
+import gzip
 import os
 import sys
+import zlib
 from contextlib import aclosing
 from io import BufferedReader
 from pathlib import Path
@@ -19,6 +21,7 @@ from rich.progress import (
 
 from service.config import Settings
 from service.db.regenerations import PRIORITY_BACKFILL
+from service.errors import InvalidBody
 from service.flows.import_history import ImportReport, fingerprint, import_history, open_lines
 from service.runtime import open_runtime, regeneration_policy
 
@@ -26,7 +29,10 @@ from service.runtime import open_runtime, regeneration_policy
 async def import_file(
     settings: Settings, source: str, project_id: str, state_dir: Path, *, from_start: bool
 ) -> ImportReport:
-    """Ingest `source` (a path, or `-`). An import that was interrupted goes on where it was."""
+    """Ingest `source` (a path, or `-`). An import that was interrupted goes on where it was.
+
+    Raises InvalidBody for gzip that is cut short or damaged, and what `open_runtime` raises.
+    """
     runtime = await open_runtime(settings)
     checkpoint = _checkpoint(source, project_id, state_dir)
     skip = 0 if from_start or checkpoint is None else _read(checkpoint)
@@ -49,6 +55,10 @@ async def import_file(
                         checkpoint.write_text(str(report.lines))
                     position = None if source == "-" else file.tell()
                     progress.update(task, completed=position, interactions=report.lines)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidBody(
+            f"{source} is damaged after line {report.lines}; what stands before is imported."
+        ) from error
     finally:
         await runtime.close()
     if checkpoint is not None:
@@ -78,6 +88,7 @@ def _open(source: str) -> BufferedReader:
 
 
 def _progress() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -86,5 +97,6 @@ def _progress() -> Progress:
         TextColumn("{task.fields[interactions]:,} interactions"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     )

@@ -7,7 +7,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.db.session import explanation
 
 # Any number that nothing else in the database locks by.
 _LOCK_ID = 7_266_001
@@ -23,7 +26,8 @@ def migrations_dir() -> Path:
 def migrate(admin_url: str, app_url: str | None) -> None:
     """Upgrade to the newest revision; give the login role of `app_url` the application's rights.
 
-    Safe to run from several places at once, and again.
+    Safe to run from several places at once, and again. Raises DatabaseUnavailable, or
+    ConfigurationError when Postgres refuses `admin_url`.
     """
     asyncio.run(_migrate(admin_url, app_url))
 
@@ -38,6 +42,10 @@ async def _migrate(admin_url: str, app_url: str | None) -> None:
             if app_url is not None:
                 await connection.run_sync(_grant_application_role, app_url)
                 await connection.commit()
+    except (SQLAlchemyError, OSError) as error:
+        if explained := explanation(error):
+            raise explained from error
+        raise
     finally:
         await engine.dispose()
 

@@ -85,10 +85,10 @@ _FINISH = text(
     """
 )
 _REQUEUE_NEWER = text(
-    f"""
+    """
     update regenerations
     set lease_token = null, leased_revision = null, attempts = 0, last_error = null,
-        first_requested_at = now(), due_at = now(), priority = greatest(priority, {PRIORITY_INGEST})
+        first_requested_at = now(), due_at = now()
     where project_id = :project_id and user_id = :user_id and lease_token = :token
     """
 )

@@ -18,6 +18,8 @@ from service.errors import ConfigurationError, DatabaseUnavailable
 # time-outs, deadlock.
 _TRANSIENT_CLASSES = ("08", "53", "57", "58")
 _TRANSIENT_CODES = {"55P03", "40P01", "40001", "25006"}
+# Wrong role or password; no such database.
+_REFUSALS = ("28", "3D000")
 _RETRY_AFTER_SECONDS = 2
 
 _SESSION_SETTINGS = {
@@ -76,11 +78,8 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, InternalClientError, OSError) as error:
-            if is_transient(error):
-                raise DatabaseUnavailable(
-                    "The database does not answer; nothing was written. Send the request again.",
-                    retry_after_seconds=_RETRY_AFTER_SECONDS,
-                ) from error
+            if explained := explanation(error):
+                raise explained from error
             raise
 
     async def close(self) -> None:
@@ -107,6 +106,21 @@ def open_database(url: str, pool_size: int) -> Database:
     return Database(engine)
 
 
+def explanation(error: Exception) -> DatabaseUnavailable | ConfigurationError | None:
+    """What to raise in place of a driver's error, None where it is a bug of ours."""
+    if is_transient(error):
+        return DatabaseUnavailable(
+            "The database does not answer; nothing was written. Send the request again.",
+            retry_after_seconds=_RETRY_AFTER_SECONDS,
+        )
+    if isinstance(error, DBAPIError) and _sqlstate(error).startswith(_REFUSALS):
+        return ConfigurationError(
+            f"Postgres refuses the connection: {error.orig}. Check BUMP_DATABASE_URL (and "
+            "BUMP_DATABASE_ADMIN_URL, which only `bump migrate` and `bump keys` use)."
+        )
+    return None
+
+
 def is_transient(error: Exception) -> bool:
     """Whether trying again later can help: the server is gone, full, overloaded or timed out."""
     # asyncpg raises InternalClientError when the server goes away in the middle of a query.
@@ -114,10 +128,14 @@ def is_transient(error: Exception) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None) or ""
+    state = _sqlstate(error)
     if error.connection_invalidated or isinstance(error.orig, OSError):
         return True
     return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 async def verify_server(database: Database, needed_revision: str) -> None:

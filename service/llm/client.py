@@ -261,9 +261,7 @@ def _usage(document: Mapping[str, Any]) -> Usage | None:
     usage = document.get("usage")
     if not usage:
         return None
-    return Usage(
-        _expect(int, usage["prompt_tokens"]), _expect(int, usage["completion_tokens"])
-    )
+    return Usage(_expect(int, usage["prompt_tokens"]), _expect(int, usage["completion_tokens"]))
 
 
 def _expect(kind: Any, value: Any) -> Any:

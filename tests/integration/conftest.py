@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import text
 
 from service.config import Settings
 from service.db.interactions import NewInteraction, RegenerationPolicy
+from service.db.regenerations import Job, claim
 from service.db.session import Database, open_database
 from service.flows.ingest import IngestResult, Rejection, ingest
 from service.runtime import Runtime
-from tests.histories import AT_ONCE, Add, Sql
+from tests.histories import AT_ONCE, Add, ClaimNow, Sql
 
 
 @pytest.fixture
@@ -55,3 +57,22 @@ async def quiet_queue(owner: Database) -> None:
         await connection.execute(
             text("update regenerations set due_at = 'infinity', parked_at = now()")
         )
+
+
+@pytest.fixture
+def claim_now(runtime: Runtime, quiet_queue: None) -> ClaimNow:
+    """Claims what is due, for a long lease; debounce and max_delay only where they are given."""
+
+    async def claim_due(**changes: Any) -> list[Job]:
+        policy = {"limit": 10, "lease": 30.0, "debounce": 0.0, "max_delay": 0.0}
+        return await claim(runtime.database, **{**policy, **changes})
+
+    return claim_due
+
+
+@pytest.fixture
+async def redis(runtime: Runtime) -> AsyncIterator[Redis]:
+    """The cache's server, behind the back of the cache."""
+    assert runtime.settings.redis_url
+    async with Redis.from_url(runtime.settings.redis_url.get_secret_value()) as client:
+        yield client

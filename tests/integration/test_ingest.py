@@ -42,7 +42,7 @@ class TestDuplicates:
         await add([event("u1", 1, text="second")])
         assert [row.text for row in await sql(HISTORY, user_id="u1")] == ["first"]
 
-    async def test_within_a_batch_the_first_one_counts(self, add: Add, sql: Sql) -> None:
+    async def test_within_a_batch_the_first_one_counts(self, add: Add) -> None:
         result = await add([event("u1", 1), event("u1", 2), event("u1", 1)])
         assert statuses(result) == ["accepted", "accepted", "duplicate"]
         assert result.revisions == {"u1": 1}
@@ -216,9 +216,7 @@ class TestIdempotencyKey:
         assert {body for body, _ in answers} == {b"accepted 5"}
         assert [r.revision for r in await sql("select revision from users")] == [1]
 
-    async def test_a_request_that_failed_did_not_take_the_key(
-        self, runtime: Runtime, project_id: str, send: Send
-    ) -> None:
+    async def test_a_request_that_failed_did_not_take_the_key(self, send: Send) -> None:
         unstorable = event("u1", 1)._replace(attributes_json="no JSON")
         with pytest.raises(Exception, match="invalid input syntax"):
             await send([unstorable])

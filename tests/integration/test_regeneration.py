@@ -1,23 +1,19 @@
-"""The row is the job: requested once, claimed by one, finished only by who still holds it."""
+"""A profile is written only by who still holds the job, and covers what came meanwhile."""
 
 import asyncio
-from collections import Counter
-from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from service.cache import Hit
 from service.db import regenerations, users
-from service.db.regenerations import Job, claim
 from service.db.session import Database
 from service.errors import LeaseLost
 from service.flows.regenerate import read_snapshot, regenerate
 from service.generators.population import Population
 from service.runtime import Runtime
 from tests.conftest import make_worker
-from tests.histories import AT_ONCE, Add, Sql, event, events
+from tests.histories import Add, ClaimNow, Sql, event, events
 from tests.scribe import Scribe
 
 pytestmark = pytest.mark.usefixtures("quiet_queue")
@@ -33,136 +29,14 @@ select :project_id, 'user ' || n, 1, now(), now(), 'infinity', 1 from generate_s
 """
 
 
-async def claim_now(database: Database, **changes: Any) -> list[Job]:
-    policy = {"limit": 10, "lease": 30.0, "debounce": 0.0, "max_delay": 0.0}
-    return await claim(database, **{**policy, **changes})
-
-
-class TestRequest:
-    async def test_repeated_requests_are_one_job(self, add: Add, sql: Sql) -> None:
-        await add(events("u1"))
-        (first,) = await sql(JOB)
-        await add(events("u1", range(5, 7)))
-        await add(events("u1", range(7, 9)))
-        (job,) = await sql(JOB)
-        assert (first.requested_revision, job.requested_revision) == (1, 3)
-        assert (job.due_at, job.first_requested_at) == (first.due_at, first.first_requested_at)
-        assert job.last_requested_at > first.last_requested_at
-
-    async def test_a_short_history_asks_for_nothing(self, add: Add, sql: Sql) -> None:
-        await add(events("u1", range(4)))
-        assert await sql(JOB) == []
-        await add([event("u1", 4)])
-        assert len(await sql(JOB)) == 1
-
-    async def test_a_paused_user_asks_for_nothing(self, add: Add, sql: Sql) -> None:
-        await add(events("u1", range(4)))
-        await sql("update users set profiling = 'paused'")
-        await add(events("u1", range(4, 9)))
-        assert await sql(JOB) == []
-
-    async def test_it_is_due_when_the_debounce_is_over(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add(events("u1"), replace(AT_ONCE, debounce=60))
-        (job,) = await sql(JOB)
-        assert (job.due_at - job.last_requested_at).total_seconds() == 60
-        assert await claim_now(runtime.database) == []
-
-
-class TestClaim:
-    async def test_events_that_still_come_put_a_job_off(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add(events("u1"))
-        assert await claim_now(runtime.database, debounce=60, max_delay=120) == []
-        (job,) = await sql(JOB)
-        assert (job.due_at - job.last_requested_at).total_seconds() == 60
-        assert (job.attempts, job.lease_token) == (0, None)
-
-    async def test_a_quiet_user_is_not_put_off(self, add: Add, sql: Sql, runtime: Runtime) -> None:
-        await add(events("u1"))
-        await sql("update regenerations set last_requested_at = now() - interval '61 seconds'")
-        assert len(await claim_now(runtime.database, debounce=60, max_delay=120)) == 1
-
-    async def test_nobody_is_put_off_beyond_the_longest_delay(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add(events("u1"))
-        await sql("update regenerations set first_requested_at = now() - interval '121 seconds'")
-        assert len(await claim_now(runtime.database, debounce=60, max_delay=120)) == 1
-
-    async def test_who_asks_by_name_does_not_wait(
-        self, add: Add, runtime: Runtime, project_id: str
-    ) -> None:
-        await add(events("u1"), replace(AT_ONCE, debounce=60))
-        async with runtime.database.transaction(project_id) as tx:
-            await regenerations.request_now(tx, "u1", 1)
-        assert len(await claim_now(runtime.database, debounce=60, max_delay=120)) == 1
-
-    async def test_the_most_urgent_comes_first_then_the_longest_due(
-        self, add: Add, sql: Sql, runtime: Runtime, project_id: str
-    ) -> None:
-        await add(events("backfill"), replace(AT_ONCE, priority=2))
-        await add(events("later"))
-        await add(events("earlier"))
-        await add(events("asked"))
-        await sql(
-            "update regenerations set due_at = now() - interval '1 hour' where user_id = 'earlier'"
-        )
-        async with runtime.database.transaction(project_id) as tx:
-            await regenerations.request_now(tx, "asked", 1)
-        order = [(await claim_now(runtime.database, limit=1))[0].user_id for _ in range(4)]
-        assert order == ["asked", "earlier", "later", "backfill"]
-
-    async def test_a_claimed_job_is_nobody_elses_until_the_lease_ends(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add(events("u1"))
-        (first,) = await claim_now(runtime.database)
-        assert await claim_now(runtime.database) == []
-        await sql(MAKE_DUE)
-        (second,) = await claim_now(runtime.database)
-        assert second.lease_token > first.lease_token
-        assert (first.attempts, second.attempts) == (1, 2)
-
-    async def test_new_events_do_not_touch_a_lease(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add(events("u1"))
-        (job,) = await claim_now(runtime.database)
-        (before,) = await sql(JOB)
-        await add([event("u1", 9)])
-        (after,) = await sql(JOB)
-        assert (after.due_at, after.lease_token) == (before.due_at, job.lease_token)
-
-    async def test_two_workers_share_two_hundred_jobs_without_doing_one_twice(
-        self, add: Add, sql: Sql, runtime: Runtime
-    ) -> None:
-        await add([item for n in range(200) for item in events(f"u{n}")])
-        scribes = [Scribe(), Scribe()]
-        workers = [make_worker(runtime, scribe, batch=10) for scribe in scribes]
-
-        async def work_off(number: int) -> None:
-            while await workers[number].run_once():
-                pass
-
-        await asyncio.gather(work_off(0), work_off(1))
-        assert sum(len(scribe.writes) for scribe in scribes) == 200
-        assert all(scribe.writes for scribe in scribes)
-        versions = await sql("select user_id, version from profiles")
-        assert Counter(row.version for row in versions) == {1: 200}
-        assert await sql("select 1 from regenerations") == []
-
-
 class TestLease:
     async def test_a_heartbeat_extends_the_leases_that_are_still_held(
-        self, add: Add, sql: Sql, runtime: Runtime, project_id: str
+        self, add: Add, sql: Sql, runtime: Runtime, project_id: str, claim_now: ClaimNow
     ) -> None:
         await add(events("u1") + events("u2"))
-        held = await claim_now(runtime.database)
+        held = await claim_now()
         await sql(MAKE_DUE + " where user_id = 'u2'")
-        await claim_now(runtime.database)  # another worker takes u2 over
+        await claim_now()  # another worker takes u2 over
         async with runtime.database.transaction(project_id) as tx:
             kept = await regenerations.extend_leases(tx, held, lease=600)
         assert kept == {job.lease_token for job in held if job.user_id == "u1"}
@@ -170,11 +44,17 @@ class TestLease:
         assert [row.user_id for row in far] == ["u1"]
 
     async def test_heartbeat_and_ingest_take_their_locks_in_one_order(
-        self, add: Add, sql: Sql, runtime: Runtime, project_id: str, owner: Database
+        self,
+        add: Add,
+        sql: Sql,
+        runtime: Runtime,
+        project_id: str,
+        owner: Database,
+        claim_now: ClaimNow,
     ) -> None:
         names = ["a", "m", "z"]
         await add([item for name in names for item in events(name)])
-        held = {job.user_id: job for job in await claim_now(runtime.database)}
+        held = {job.user_id: job for job in await claim_now()}
         # So many rows that the planner looks each user up, in the order in which they are named.
         await sql(MANY_JOBS)
         async with owner.across_projects() as connection:
@@ -196,14 +76,14 @@ class TestLease:
         assert len(await beaten) == 3
 
     async def test_who_lost_the_lease_writes_nothing(
-        self, add: Add, sql: Sql, runtime: Runtime, project_id: str
+        self, add: Add, sql: Sql, runtime: Runtime, project_id: str, claim_now: ClaimNow
     ) -> None:
         await add(events("u1"))
         late = make_worker(runtime, scribe := Scribe())
 
         async def another_worker_takes_over() -> None:
             await sql(MAKE_DUE)
-            assert len(await claim_now(runtime.database)) == 1
+            assert len(await claim_now()) == 1
 
         scribe.meanwhile = another_worker_takes_over
         assert await late.run_once() == 1
@@ -213,10 +93,10 @@ class TestLease:
         assert (job.attempts, job.last_error) == (2, None)
 
     async def test_a_late_finish_cannot_overwrite_the_new_owners_profile(
-        self, add: Add, sql: Sql, runtime: Runtime, project_id: str
+        self, add: Add, sql: Sql, runtime: Runtime, project_id: str, claim_now: ClaimNow
     ) -> None:
         await add(events("u1"))
-        (late,) = await claim_now(runtime.database)
+        (late,) = await claim_now()
         snapshot = await read_snapshot(runtime.database, late, 200)
         assert snapshot
         await add([event("u1", 9)])
@@ -246,6 +126,32 @@ class TestFinish:
         assert second and (second.revision, second.stale) == (2, False)
         assert scribe.writes == [5, 6]
         assert await sql(JOB) == []
+
+    async def test_who_asks_mid_run_for_what_came_mid_run_does_not_wait(
+        self, add: Add, runtime: Runtime, project_id: str, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1"))
+        worker = make_worker(runtime, scribe := Scribe())
+
+        async def write_and_ask_to_read_it() -> None:
+            revisions = (await add([event("u1", 9)])).revisions
+            async with runtime.database.transaction(project_id) as tx:
+                await regenerations.request_now(tx, "u1", revisions["u1"])
+
+        scribe.meanwhile = write_and_ask_to_read_it
+        await worker.run_once()
+        assert len(await claim_now(debounce=60, max_delay=120)) == 1
+
+    async def test_the_urgency_of_an_asked_job_ends_with_its_run(
+        self, add: Add, runtime: Runtime, project_id: str, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1"))
+        async with runtime.database.transaction(project_id) as tx:
+            await regenerations.request_now(tx, "u1", 1)
+        worker = make_worker(runtime, scribe := Scribe())
+        scribe.meanwhile = lambda: add([event("u1", 9)])
+        await worker.run_once()
+        assert await claim_now(debounce=60, max_delay=120) == []
 
     async def test_the_same_text_of_the_same_revision_is_no_new_version(
         self, add: Add, sql: Sql, runtime: Runtime, project_id: str

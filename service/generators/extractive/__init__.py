@@ -26,15 +26,21 @@ MAX_INTERACTIONS = 200
 
 
 class ExtractiveGenerator:
-    """Writes profiles of at most `max_tokens` estimated tokens, on a thread of its own."""
+    """Writes profiles of at most `max_tokens` estimated tokens, one at a time, off the loop.
+
+    It computes in Python, so a second thread would only fight the first for the interpreter;
+    more cores take more workers.
+    """
 
     name: str = NAME
 
     def __init__(self, max_tokens: int = 160) -> None:
         self._max_tokens = max_tokens
+        self._turn = asyncio.Lock()
 
     async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
-        return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
+        async with self._turn:
+            return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
 
 
 def write_draft(history: Sequence[Interaction], population: Population, max_tokens: int) -> Draft:

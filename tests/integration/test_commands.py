@@ -1,0 +1,313 @@
+"""The command line as operators use it: real processes, their output and exit status."""
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.commands.settings import read_settings
+from service.config import Settings
+from service.embedded import EmbeddedServers
+from service.errors import ConfigurationError
+from tests.faults.processes import service_environment
+from tests.integration.api.calls import event, history
+
+Done = subprocess.CompletedProcess[bytes]
+Bump = Callable[..., Done]
+StartBump = Callable[..., subprocess.Popen[bytes]]
+NOBODY_LISTENS = "127.0.0.1:1"
+COMMANDS = ("up", "serve", "worker", "migrate", "import", "keys", "regenerations")
+
+
+@pytest.fixture
+def start_bump(settings: Settings, servers: EmbeddedServers, tmp_path: Path) -> StartBump:
+    """`start_bump("import", "-", BUMP_X="y")` on the session's migrated servers."""
+    known = service_environment(servers) | {
+        "BUMP_DATABASE_ADMIN_URL": servers.admin_url,
+        "BUMP_DATA_DIR": str(tmp_path / "data"),
+    }
+
+    def start(*arguments: str, **environment: str | None) -> subprocess.Popen[bytes]:
+        merged = {**known, **environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", "service", *arguments],
+            cwd=tmp_path,
+            env={name: value for name, value in merged.items() if value is not None},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+@pytest.fixture
+def bump(start_bump: StartBump) -> Bump:
+    """The same until it has ended: `bump("import", "-", stdin=b"…")`."""
+
+    def run(*arguments: str, stdin: bytes = b"", **environment: str | None) -> Done:
+        with start_bump(*arguments, **environment) as process:
+            stdout, stderr = process.communicate(stdin, timeout=60)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture
+def history_file(tmp_path: Path) -> Path:
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(as_lines(history(6) + history(6, "ben")))
+    return path
+
+
+def as_lines(events: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(sent).encode() + b"\n" for sent in events)
+
+
+def summary(done: Done) -> dict[str, int]:
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts
+
+
+def plain_error(done: Done) -> str:
+    """What a failed command said: one sentence, no traceback, exit status 2."""
+    said = done.stderr.decode()
+    assert done.returncode == 2, said
+    assert said.startswith("bump: ")
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 1
+    assert done.stdout == b""
+    return said
+
+
+def wait_for_checkpoint(directory: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not any(path.read_text() for path in directory.glob("import-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_help_lists_every_command(bump: Bump) -> None:
+    done = bump("--help")
+    assert done.returncode == 0
+    said = done.stdout.decode()
+    assert all(f"  {command} " in said for command in COMMANDS)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = "import sys, service.__main__; sys.stdout.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "typer" in loaded
+    assert not loaded & {"fastapi", "sqlalchemy", "redis", "numpy", "uvicorn", "httpx2", "pydantic"}
+
+
+def test_migrating_again_changes_nothing(bump: Bump) -> None:
+    done = bump("migrate")
+    assert (done.returncode, done.stderr) == (0, b"The schema is up to date.\n")
+
+
+def test_a_key_is_shown_once_and_its_secret_never_again(bump: Bump, project_id: str) -> None:
+    created = bump("keys", "create", "--project", project_id, "--name", "shop", "--json")
+    key = json.loads(created.stdout)["key"]
+    _, prefix, secret = key.split("_")
+    for json_flag in ([], ["--json"]):
+        listed = bump("keys", "list", "--project", project_id, *json_flag).stdout.decode()
+        assert prefix in listed
+        assert "shop" in listed
+        assert secret not in listed
+
+
+def test_a_key_alone_goes_to_standard_output(bump: Bump, project_id: str) -> None:
+    done = bump("keys", "create", "--project", project_id, "--scope", "read", "--days", "30")
+    (key,) = done.stdout.decode().split()
+    assert key.startswith("bump_")
+    (listed,) = json.loads(bump("keys", "list", "--project", project_id, "--json").stdout)
+    assert listed["scopes"] == "read"
+    assert listed["expires_at"] > listed["created_at"]
+
+
+def test_a_key_is_rotated_and_the_old_one_revoked(bump: Bump, project_id: str) -> None:
+    of_project = ("--project", project_id)
+    created = bump("keys", "create", *of_project, "--scope", "read", "--scope", "ingest", "--json")
+    old = json.loads(created.stdout)["key"].split("_")[1]
+    rotated = bump("keys", "rotate", old, *of_project, "--json")
+    new = json.loads(rotated.stdout)["key"].split("_")[1]
+    assert bump("keys", "revoke", old, *of_project).returncode == 0
+    keys = {
+        key["prefix"]: key for key in json.loads(bump("keys", "list", *of_project, "--json").stdout)
+    }
+    assert keys[new]["scopes"] == keys[old]["scopes"] == "ingest read"
+    assert keys[old]["expires_at"] and keys[old]["revoked_at"]
+    assert keys[new]["expires_at"] is keys[new]["revoked_at"] is None
+    assert "no live key" in plain_error(bump("keys", "revoke", old, *of_project))
+    assert "no live key" in plain_error(bump("keys", "rotate", old, *of_project))
+
+
+def test_a_file_is_imported_and_again_is_all_duplicates(
+    bump: Bump, history_file: Path, project_id: str
+) -> None:
+    command = ("import", str(history_file), "--project", project_id, "--json")
+    first, again = bump(*command), bump(*command)
+    assert (first.returncode, again.returncode) == (0, 0)
+    counts = {"lines": 12, "accepted": 12, "duplicates": 0, "rejected": 0, "users": 2}
+    assert summary(first) == counts
+    assert summary(again) == counts | {"accepted": 0, "duplicates": 12}
+
+
+def test_gzip_and_standard_input_are_told_by_their_content(
+    bump: Bump, history_file: Path, project_id: str
+) -> None:
+    of_project = ("--project", project_id, "--json")
+    packed = history_file.with_name("history.gz")
+    packed.write_bytes(gzip.compress(history_file.read_bytes()))
+    assert summary(bump("import", str(packed), *of_project))["accepted"] == 12
+    piped = bump("import", "-", *of_project, stdin=packed.read_bytes())
+    assert summary(piped)["duplicates"] == 12
+    plain = bump("import", "-", *of_project, stdin=as_lines(history(3, "eve")))
+    assert summary(plain)["accepted"] == 3
+
+
+def test_lines_without_event_id_are_recognised_when_they_come_again(
+    bump: Bump, project_id: str
+) -> None:
+    lines = as_lines([{"user_id": "ana", "text": f"Bread {n}."} for n in range(3)])
+    command = ("import", "-", "--project", project_id, "--json")
+    assert summary(bump(*command, stdin=lines))["accepted"] == 3
+    assert summary(bump(*command, stdin=lines))["duplicates"] == 3
+
+
+def test_rejected_lines_are_reported_by_number_and_exit_with_1(bump: Bump, project_id: str) -> None:
+    lines = as_lines([event(1), event(2, occurred_at="yesterday"), event(3)]) + b"{broken\n"
+    done = bump("import", "-", "--project", project_id, "--json", stdin=lines)
+    assert done.returncode == 1
+    assert summary(done) | {"users": 1} == {
+        "lines": 4,
+        "accepted": 2,
+        "duplicates": 0,
+        "rejected": 2,
+        "users": 1,
+    }
+    said = done.stderr.decode()
+    assert "line 2: occurred_at: " in said
+    assert "line 4: line: is not valid JSON" in said
+    assert "yesterday" not in said
+
+
+def test_the_queue_is_listed_explained_and_woken(
+    bump: Bump, history_file: Path, project_id: str
+) -> None:
+    of_project = ("--project", project_id)
+    lines = as_lines(history(6) + history(2, "new"))
+    bump("import", "-", *of_project, stdin=lines, BUMP_DEBOUNCE="3600")
+    (waiting,) = json.loads(bump("regenerations", "list", *of_project, "--json").stdout)
+    assert (waiting["user_id"], waiting["requested_revision"]) == ("ana", 1)
+    assert b"ana" in bump("regenerations", "list", *of_project, "--state", "waiting").stdout
+    assert bump("regenerations", "list", *of_project, "--state", "parked").stdout == b""
+    explained = json.loads(bump("regenerations", "explain", "ana", *of_project, "--json").stdout)
+    assert explained["verdict"].startswith("waiting until ")
+    assert (explained["revision"], explained["interactions"]) == (1, 6)
+    assert (
+        b"too few interactions: 2 of 5"
+        in bump("regenerations", "explain", "new", *of_project).stdout
+    )
+    assert b"unknown" in bump("regenerations", "explain", "eve", *of_project).stdout
+    assert b"0 regenerations asked for" in bump("regenerations", "requeue", *of_project).stderr
+    everyone = bump("regenerations", "requeue", "--everyone", *of_project)
+    assert b"0 regenerations asked for" in everyone.stderr  # the only eligible user waits already
+
+
+def test_an_import_that_was_killed_goes_on_where_it_was(
+    bump: Bump, start_bump: StartBump, tmp_path: Path, project_id: str
+) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(as_lines([event(n, f"user-{n % 500}") for n in range(40_000)]))
+    command = ("import", str(path), "--project", project_id, "--json")
+    with start_bump(*command) as importing:
+        wait_for_checkpoint(tmp_path / "data" / "imports")
+        importing.kill()
+    resumed = summary(bump(*command))
+    assert resumed["lines"] == 40_000
+    assert resumed["accepted"] + resumed["duplicates"] < 40_000
+    again = summary(bump(*command, "--from-start"))
+    assert (again["accepted"], again["duplicates"]) == (0, 40_000)
+
+
+def test_without_a_database_the_command_says_how_to_get_one(bump: Bump) -> None:
+    for command in (("keys", "list"), ("migrate",)):
+        done = bump(*command, BUMP_DATABASE_URL=None, BUMP_DATABASE_ADMIN_URL=None)
+        assert "bump up" in plain_error(done), command
+
+
+def test_without_the_owners_url_keys_name_the_setting(bump: Bump) -> None:
+    done = bump("keys", "list", BUMP_DATABASE_ADMIN_URL=None)
+    assert "BUMP_DATABASE_ADMIN_URL" in plain_error(done)
+
+
+def test_a_server_that_does_not_answer_is_said_without_its_url(bump: Bump) -> None:
+    url = f"postgresql+asyncpg://u:canary@{NOBODY_LISTENS}/bump"
+    for command in (("regenerations", "list"), ("migrate",)):
+        error = plain_error(bump(*command, BUMP_DATABASE_URL=url, BUMP_DATABASE_ADMIN_URL=url))
+        assert "does not answer" in error, command
+        assert "canary" not in error
+
+
+def test_a_wrong_password_or_database_is_explained(bump: Bump, servers: EmbeddedServers) -> None:
+    password = servers.app_url.split(":")[2].split("@")[0]
+    wrong = servers.app_url.replace(password, "canary")
+    error = plain_error(bump("regenerations", "list", BUMP_DATABASE_URL=wrong))
+    assert "BUMP_DATABASE_URL" in error
+    assert "canary" not in error
+    missing = servers.admin_url.rpartition("/")[0] + "/nowhere"
+    assert '"nowhere"' in plain_error(bump("migrate", BUMP_DATABASE_ADMIN_URL=missing))
+
+
+def test_a_setting_that_cannot_be_is_an_error_of_the_operator(bump: Bump) -> None:
+    said = plain_error(bump("regenerations", "list", BUMP_DATABASE_URL="postgresql://u:canary@h/b"))
+    assert "BUMP_DATABASE_URL" in said
+    assert "postgresql+asyncpg://" in said
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BUMP_DATABASE_URL", "canary"),
+        ("BUMP_DATABASE_ADMIN_URL", "mysql://u:canary@127.0.0.1/bump"),
+        ("BUMP_REDIS_URL", "http://canary"),
+        ("BUMP_LEASE", "canary"),
+        ("BUMP_AUTH", "canary"),
+        ("BUMP_WORKER_BATCH", "1000"),
+        ("BUMP_METRICS_PORT", "70000"),
+    ],
+)
+def test_the_setting_that_is_wrong_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
+        read_settings()
+    assert "canary" not in str(caught.value)
+
+
+def test_an_unknown_scope_and_a_missing_file_are_named(bump: Bump) -> None:
+    assert "'write'" in plain_error(bump("keys", "create", "--scope", "write"))
+    assert "no file nowhere.jsonl" in plain_error(bump("import", "nowhere.jsonl"))
+    assert "'late'" in plain_error(bump("regenerations", "list", "--state", "late"))
+
+
+def test_a_damaged_gzip_file_is_explained(bump: Bump, tmp_path: Path, project_id: str) -> None:
+    damaged = tmp_path / "damaged.gz"
+    damaged.write_bytes(gzip.compress(as_lines(history(6)))[:-20])
+    assert "damaged.gz" in plain_error(bump("import", str(damaged), "--project", project_id))
+
+
+def test_serving_keyless_calls_beyond_loopback_is_refused(bump: Bump) -> None:
+    done = bump("serve", "--host", "0.0.0.0", BUMP_AUTH="loopback")
+    assert "BUMP_AUTH=keys" in plain_error(done)
