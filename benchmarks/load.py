@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from time import perf_counter
+from typing import cast
 
 import uvloop
 
 from benchmarks.measurement import quantile
 
 WARM_UP_SECONDS = 0.7
+_SILENCE_SECONDS = 30.0
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 
@@ -55,7 +57,7 @@ class LoadGenerator:
         self._process = process
 
     async def run(self, load: Load) -> LoadReport:
-        """Raises UnexpectedAnswer."""
+        """Raises UnexpectedAnswer, or TimeoutError when answers stay away."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._process, generate, load)
 
@@ -78,7 +80,7 @@ def http_request(method: str, path: str, *, key: str | None = None, body: bytes 
 
 
 def generate(load: Load) -> LoadReport:
-    """Run a load in this process."""
+    """Run a load in this process. Raises UnexpectedAnswer, TimeoutError when answers stay away."""
     gc.disable()
     try:
         return uvloop.run(_generate(load))
@@ -94,7 +96,8 @@ async def _generate(load: Load) -> LoadReport:
     connections = [Connection(requests, end) for _ in range(load.connections)]
     for connection in connections:
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", load.port)  # type: ignore[misc]
-    await asyncio.gather(*(connection.done for connection in connections))
+    async with asyncio.timeout(WARM_UP_SECONDS + load.seconds + _SILENCE_SECONDS):
+        await asyncio.gather(*(connection.done for connection in connections))
     answers = [answer for connection in connections for answer in connection.answers]
     measured = [(at, took) for at, took in answers if at >= begin]
     last = max(at for at, _ in measured)
@@ -122,8 +125,8 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do not derive from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._send_next()
 
     def data_received(self, data: bytes) -> None:

@@ -23,6 +23,8 @@ from benchmarks.stack import Stack, open_stack
 RESULTS = Path(__file__).with_name("results.json")
 NAMES = ("cached_reads", "ingest", "personalize_prompt", "regeneration", "history_fetch")
 
+_TABLE_WIDTH = 120
+
 Benchmark = Callable[[Stack], Coroutine[Any, Any, list[Measurement]]]
 
 
@@ -39,7 +41,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(results))
     else:
-        Console().print(_table(found))
+        # A file or a pipe has no width of its own, and names must stay whole.
+        Console(width=max(Console().width, _TABLE_WIDTH)).print(_table(found))
 
 
 def _run(name: str, rows: int, progress: Console) -> list[Measurement]:
@@ -80,7 +83,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _table(found: Iterable[Measurement]) -> Table:
-    table = Table("benchmark", "value", "limit", "ratio", "target", "met", "peers")
+    table = Table()
+    for heading in ("benchmark", "value", "limit", "ratio", "target", "met"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("peers")
     for one in found:
         table.add_row(
             one.name,

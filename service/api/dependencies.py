@@ -17,7 +17,8 @@ from service.runtime import Runtime
 _MAX_JSON_BYTES = 4_000_000
 
 
-def get_runtime(request: Request) -> Runtime:
+# All of these are `async`, though none awaits: FastAPI sends plain functions through a thread pool.
+async def get_runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
@@ -30,7 +31,7 @@ def caller_with(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     return authenticate
 
 
-def checked_user_id(
+async def checked_user_id(
     user_id: Annotated[str, Path(min_length=1, max_length=MAX_USER_ID_CHARS)],
 ) -> str:
     problem = user_id_problem(user_id)

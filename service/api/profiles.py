@@ -59,7 +59,7 @@ async def read_profile(request: Request) -> Response:
     request.scope["route"] = hot_route  # for the metrics; FastAPI does so for its own routes
     state = request.app.state
     caller = await state.authenticator.authenticate(request, Scope.READ)
-    user_id = checked_user_id(request.path_params["user_id"])
+    user_id = await checked_user_id(request.path_params["user_id"])
     reader = state.runtime.reader
     min_revision, wait = _read_your_writes(request) if request.url.query else (0, 0.0)
     if min_revision or wait:

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import structlog
+import uvloop
 from prometheus_client import start_http_server
 
 from service.config import Settings
@@ -22,7 +23,7 @@ def work(settings: Settings) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, addr=settings.metrics_host)
-    asyncio.run(_work(settings))
+    uvloop.run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +15,12 @@ from service.db.session import Database, open_database
 from service.flows.ingest import IngestResult, Rejection, ingest
 from service.runtime import Runtime
 from tests.histories import AT_ONCE, Add, ClaimNow, Sql
+
+
+@pytest.fixture
+def elsewhere() -> str:
+    """Another project, which no other test uses."""
+    return f"p-{uuid4().hex[:12]}"
 
 
 @pytest.fixture

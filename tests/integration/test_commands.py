@@ -113,73 +113,55 @@ def test_migrating_again_changes_nothing(bump: Bump) -> None:
     assert (done.returncode, done.stderr) == (0, b"The schema is up to date.\n")
 
 
-def test_a_key_is_shown_once_and_its_secret_never_again(bump: Bump, project_id: str) -> None:
-    created = bump("keys", "create", "--project", project_id, "--name", "shop", "--json")
-    key = json.loads(created.stdout)["key"]
-    _, prefix, secret = key.split("_")
-    for json_flag in ([], ["--json"]):
-        listed = bump("keys", "list", "--project", project_id, *json_flag).stdout.decode()
-        assert prefix in listed
-        assert "shop" in listed
-        assert secret not in listed
-
-
-def test_a_key_alone_goes_to_standard_output(bump: Bump, project_id: str) -> None:
-    done = bump("keys", "create", "--project", project_id, "--scope", "read", "--days", "30")
-    (key,) = done.stdout.decode().split()
-    assert key.startswith("bump_")
-    (listed,) = json.loads(bump("keys", "list", "--project", project_id, "--json").stdout)
-    assert listed["scopes"] == "read"
-    assert listed["expires_at"] > listed["created_at"]
-
-
-def test_a_key_is_rotated_and_the_old_one_revoked(bump: Bump, project_id: str) -> None:
+def test_a_key_is_created_rotated_and_revoked_and_its_secret_shown_once(
+    bump: Bump, project_id: str
+) -> None:
     of_project = ("--project", project_id)
-    created = bump("keys", "create", *of_project, "--scope", "read", "--scope", "ingest", "--json")
-    old = json.loads(created.stdout)["key"].split("_")[1]
+    created = bump("keys", "create", *of_project, "--scope", "read", "--days", "30")
+    (old_key,) = created.stdout.decode().split()
+    _, old, secret = old_key.split("_")
     rotated = bump("keys", "rotate", old, *of_project, "--json")
     new = json.loads(rotated.stdout)["key"].split("_")[1]
     assert bump("keys", "revoke", old, *of_project).returncode == 0
-    keys = {
-        key["prefix"]: key for key in json.loads(bump("keys", "list", *of_project, "--json").stdout)
-    }
-    assert keys[new]["scopes"] == keys[old]["scopes"] == "ingest read"
+    listed = bump("keys", "list", *of_project, "--json").stdout.decode()
+    assert secret not in listed
+    keys = {key["prefix"]: key for key in json.loads(listed)}
+    assert keys[new]["scopes"] == keys[old]["scopes"] == "read"
     assert keys[old]["expires_at"] and keys[old]["revoked_at"]
-    assert keys[new]["expires_at"] is keys[new]["revoked_at"] is None
+    assert keys[new]["revoked_at"] is None
     assert "no live key" in plain_error(bump("keys", "revoke", old, *of_project))
-    assert "no live key" in plain_error(bump("keys", "rotate", old, *of_project))
 
 
-def test_a_file_is_imported_and_again_is_all_duplicates(
+def test_keys_are_listed_in_a_table(bump: Bump, project_id: str) -> None:
+    created = bump("keys", "create", "--project", project_id, "--name", "shop", "--json")
+    _, prefix, secret = json.loads(created.stdout)["key"].split("_")
+    table = bump("keys", "list", "--project", project_id, COLUMNS="200").stdout.decode()
+    assert prefix in table
+    assert "shop" in table
+    assert secret not in table
+
+
+def test_a_file_is_imported_and_its_gzip_again_is_all_duplicates(
     bump: Bump, history_file: Path, project_id: str
 ) -> None:
-    command = ("import", str(history_file), "--project", project_id, "--json")
-    first, again = bump(*command), bump(*command)
+    packed = history_file.with_name("history.gz")
+    packed.write_bytes(gzip.compress(history_file.read_bytes()))
+    first, again = (
+        bump("import", str(path), "--project", project_id, "--json")
+        for path in (history_file, packed)
+    )
     assert (first.returncode, again.returncode) == (0, 0)
     counts = {"lines": 12, "accepted": 12, "duplicates": 0, "rejected": 0, "users": 2}
     assert summary(first) == counts
     assert summary(again) == counts | {"accepted": 0, "duplicates": 12}
 
 
-def test_gzip_and_standard_input_are_told_by_their_content(
-    bump: Bump, history_file: Path, project_id: str
-) -> None:
-    of_project = ("--project", project_id, "--json")
-    packed = history_file.with_name("history.gz")
-    packed.write_bytes(gzip.compress(history_file.read_bytes()))
-    assert summary(bump("import", str(packed), *of_project))["accepted"] == 12
-    piped = bump("import", "-", *of_project, stdin=packed.read_bytes())
-    assert summary(piped)["duplicates"] == 12
-    plain = bump("import", "-", *of_project, stdin=as_lines(history(3, "eve")))
-    assert summary(plain)["accepted"] == 3
-
-
-def test_lines_without_event_id_are_recognised_when_they_come_again(
+def test_standard_input_may_be_gzip_and_its_lines_without_ids_are_known_again(
     bump: Bump, project_id: str
 ) -> None:
     lines = as_lines([{"user_id": "ana", "text": f"Bread {n}."} for n in range(3)])
     command = ("import", "-", "--project", project_id, "--json")
-    assert summary(bump(*command, stdin=lines))["accepted"] == 3
+    assert summary(bump(*command, stdin=gzip.compress(lines)))["accepted"] == 3
     assert summary(bump(*command, stdin=lines))["duplicates"] == 3
 
 
@@ -200,49 +182,42 @@ def test_rejected_lines_are_reported_by_number_and_exit_with_1(bump: Bump, proje
     assert "yesterday" not in said
 
 
-def test_the_queue_is_listed_explained_and_woken(
-    bump: Bump, history_file: Path, project_id: str
-) -> None:
+def test_the_queue_is_listed_explained_and_woken(bump: Bump, project_id: str) -> None:
     of_project = ("--project", project_id)
-    lines = as_lines(history(6) + history(2, "new"))
-    bump("import", "-", *of_project, stdin=lines, BUMP_DEBOUNCE="3600")
+    bump("import", "-", *of_project, stdin=as_lines(history(6)), BUMP_DEBOUNCE="3600")
     (waiting,) = json.loads(bump("regenerations", "list", *of_project, "--json").stdout)
     assert (waiting["user_id"], waiting["requested_revision"]) == ("ana", 1)
-    assert b"ana" in bump("regenerations", "list", *of_project, "--state", "waiting").stdout
-    assert bump("regenerations", "list", *of_project, "--state", "parked").stdout == b""
     explained = json.loads(bump("regenerations", "explain", "ana", *of_project, "--json").stdout)
     assert explained["verdict"].startswith("waiting until ")
     assert (explained["revision"], explained["interactions"]) == (1, 6)
-    assert (
-        b"too few interactions: 2 of 5"
-        in bump("regenerations", "explain", "new", *of_project).stdout
-    )
-    assert b"unknown" in bump("regenerations", "explain", "eve", *of_project).stdout
-    assert b"0 regenerations asked for" in bump("regenerations", "requeue", *of_project).stderr
-    everyone = bump("regenerations", "requeue", "--everyone", *of_project)
-    assert b"0 regenerations asked for" in everyone.stderr  # the only eligible user waits already
+    requeued = bump("regenerations", "requeue", "--everyone", *of_project)
+    assert requeued.stderr == b"0 regenerations asked for.\n"  # the only user waits already
+
+
+def test_an_unknown_user_is_explained_in_words(bump: Bump, project_id: str) -> None:
+    done = bump("regenerations", "explain", "eve", "--project", project_id)
+    assert done.stdout.startswith(b"unknown: no interaction of this user")
 
 
 def test_an_import_that_was_killed_goes_on_where_it_was(
     bump: Bump, start_bump: StartBump, tmp_path: Path, project_id: str
 ) -> None:
     path = tmp_path / "long.jsonl"
-    path.write_bytes(as_lines([event(n, f"user-{n % 500}") for n in range(40_000)]))
+    path.write_bytes(as_lines([event(n % 300, f"u{n // 300}") for n in range(30_000)]))
     command = ("import", str(path), "--project", project_id, "--json")
     with start_bump(*command) as importing:
         wait_for_checkpoint(tmp_path / "data" / "imports")
         importing.kill()
     resumed = summary(bump(*command))
-    assert resumed["lines"] == 40_000
-    assert resumed["accepted"] + resumed["duplicates"] < 40_000
+    assert resumed["lines"] == 30_000
+    assert resumed["accepted"] + resumed["duplicates"] < 30_000
     again = summary(bump(*command, "--from-start"))
-    assert (again["accepted"], again["duplicates"]) == (0, 40_000)
+    assert (again["accepted"], again["duplicates"]) == (0, 30_000)
 
 
 def test_without_a_database_the_command_says_how_to_get_one(bump: Bump) -> None:
-    for command in (("keys", "list"), ("migrate",)):
-        done = bump(*command, BUMP_DATABASE_URL=None, BUMP_DATABASE_ADMIN_URL=None)
-        assert "bump up" in plain_error(done), command
+    done = bump("keys", "list", BUMP_DATABASE_URL=None, BUMP_DATABASE_ADMIN_URL=None)
+    assert "bump up" in plain_error(done)
 
 
 def test_without_the_owners_url_keys_name_the_setting(bump: Bump) -> None:
@@ -299,7 +274,6 @@ def test_the_setting_that_is_wrong_is_named_without_its_value(
 def test_an_unknown_scope_and_a_missing_file_are_named(bump: Bump) -> None:
     assert "'write'" in plain_error(bump("keys", "create", "--scope", "write"))
     assert "no file nowhere.jsonl" in plain_error(bump("import", "nowhere.jsonl"))
-    assert "'late'" in plain_error(bump("regenerations", "list", "--state", "late"))
 
 
 def test_a_damaged_gzip_file_is_explained(bump: Bump, tmp_path: Path, project_id: str) -> None:

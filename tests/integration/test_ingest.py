@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
 
 import pytest
 
@@ -55,10 +54,9 @@ class TestDuplicates:
         assert statuses(await add([event("u1", 1), event("u2", 1)])) == ["accepted", "accepted"]
 
     async def test_the_same_event_of_another_project_is_another_event(
-        self, add: Add, runtime: Runtime
+        self, add: Add, runtime: Runtime, elsewhere: str
     ) -> None:
         await add([event("u1", 1)])
-        elsewhere = f"p-{uuid4().hex[:12]}"
         result = await ingest(runtime.database, runtime.cache, elsewhere, [event("u1", 1)], AT_ONCE)
         assert statuses(result) == ["accepted"]
         assert result.revisions == {"u1": 1}

@@ -229,9 +229,9 @@ class TestAbsence:
             await runtime.reader.read_at_least(project_id, "u1", min_revision=1, wait=20)
 
     async def test_a_user_of_another_project(
-        self, add: Add, worker: Worker, runtime: Runtime
+        self, add: Add, worker: Worker, runtime: Runtime, elsewhere: str
     ) -> None:
         await add(events("u1"))
         await worker.run_once()
         with pytest.raises(UserNotFound):
-            await runtime.reader.read_existing("elsewhere", "u1")
+            await runtime.reader.read_existing(elsewhere, "u1")

@@ -1,0 +1,190 @@
+"""`bump up`: everything on one machine, from the first start to every way of ending."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.embedded_stacks import command_line, open_directory, wait_until_gone
+from tests.faults.processes import free_port, readiness
+from tests.integration.api.calls import history
+
+START_SECONDS = 60
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("BUMP_")},
+    "BUMP_DEBOUNCE": "0",
+    "BUMP_WORKER_POLL": "0.05",
+    "BUMP_DRAIN_DELAY": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A running `bump up` and a client that sends no key."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx2.Client
+    log: Path
+
+    def descendants(self) -> list[int]:
+        """The pids of the API, the worker, Postgres, Valkey and all that they started."""
+        return _descendants(self.process.pid)
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *_descendants(child)]
+    return found
+
+
+def command(data_dir: Path, port: int, *options: str) -> list[str]:
+    place = ("--data-dir", str(data_dir), "--port", str(port))
+    return [sys.executable, "-m", "service", "up", *place, *options]
+
+
+@contextmanager
+def running(data_dir: Path) -> Iterator[Up]:
+    """`bump up` on `data_dir`, ready to serve; whatever is left of it ends with the block."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = data_dir.with_suffix(".log")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command(data_dir, port), env=ENVIRONMENT, cwd="/", stdout=output, stderr=output
+        )
+    try:
+        _wait(lambda: readiness(url) == 200, lambda: process.poll() is None, log)
+        with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+            yield Up(process, client, log)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _wait(ready: Callable[[], bool], alive: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        assert alive() and time.monotonic() < deadline, log.read_text(errors="replace")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def open_dir() -> Iterator[Path]:
+    with open_directory() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def shared(open_dir: Path) -> Iterator[Up]:
+    """One that runs for all tests that only call it."""
+    with running(open_dir / "shared") as up:
+        yield up
+
+
+@pytest.fixture
+def data_dir(shared: Up, open_dir: Path, request: pytest.FixtureRequest) -> Path:
+    """An empty place of the test's own, initialised after `shared` has shown that it works."""
+    return open_dir / request.node.name
+
+
+def written_profile(client: httpx2.Client, user_id: str) -> dict[str, object]:
+    answer = client.post("/v1/interactions", json={"interactions": history(6, user_id)})
+    assert answer.status_code == 200, answer.text
+    path = f"/v1/users/{user_id}/profile"
+    response = client.get(path, params={"min_revision": 1, "wait": 30})
+    assert response.status_code == 200, response.text
+    profile: dict[str, object] = response.json()
+    return profile
+
+
+def test_a_keyless_call_from_this_machine_is_served(shared: Up) -> None:
+    response = shared.client.get("/v1/users/nobody/profile")
+    assert response.json()["type"].endswith("/user-not-found")
+
+
+def test_a_rebound_host_name_is_refused(shared: Up) -> None:
+    response = shared.client.get("/v1/users/nobody/profile", headers={"Host": "evil.example"})
+    assert response.status_code == 401
+
+
+def test_interactions_become_a_profile_and_a_prompt(shared: Up) -> None:
+    profile = written_profile(shared.client, "ana")
+    body = {"user_id": "ana", "input": "What should I bake?"}
+    prompt = shared.client.post("/v1/personalize/prompt", json=body).json()
+    assert prompt["profile_version"] == profile["version"] == 1
+    assert str(profile["text"]) in prompt["messages"][-1]["content"]
+
+
+def test_it_says_where_it_listens_and_what_is_missing(shared: Up) -> None:
+    said = shared.log.read_text()
+    assert f"http://{shared.client.base_url.netloc.decode()}" in said
+    assert "BUMP_DOWNSTREAM_URL" in said
+
+
+def test_other_commands_find_its_servers(shared: Up, open_dir: Path) -> None:
+    done = subprocess.run(
+        [*command(open_dir / "shared", 1)[:3], "regenerations", "explain", "nobody"],
+        env={**ENVIRONMENT, "BUMP_DATA_DIR": str(open_dir / "shared")},
+        cwd="/",
+        capture_output=True,
+    )
+    assert done.stdout.startswith(b"unknown: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_and_nothing_remains(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    with running(data_dir) as up:
+        pids = up.descendants()
+        assert len(pids) >= 4
+        up.process.send_signal(number)
+        assert up.process.wait(60) == 0
+        assert not [pid for pid in pids if command_line(pid)]
+        assert "Traceback" not in up.log.read_text()
+
+
+def test_after_kill_9_nothing_remains_and_the_next_start_has_the_data(data_dir: Path) -> None:
+    with running(data_dir) as up:
+        profile = written_profile(up.client, "ana")
+        pids = up.descendants()
+        up.process.kill()
+        up.process.wait()
+        wait_until_gone(*pids)
+    with running(data_dir) as up:
+        assert up.client.get("/v1/users/ana/profile").json() == profile
+        assert len(up.client.get("/v1/users/ana/interactions").json()["interactions"]) == 6
+
+
+def test_when_a_part_dies_the_rest_ends_with_a_reason(data_dir: Path) -> None:
+    with running(data_dir) as up:
+        pids = up.descendants()
+        (worker,) = [pid for pid in pids if command_line(pid).endswith(b"\0worker\0")]
+        os.kill(worker, signal.SIGKILL)
+        assert up.process.wait(60) == 2
+        assert "A part of Bump has ended" in up.log.read_text()
+        assert not [pid for pid in pids if command_line(pid)]
+
+
+def test_other_machines_are_not_served_without_a_key(data_dir: Path) -> None:
+    done = subprocess.run(
+        command(data_dir, free_port(), "--host", "0.0.0.0"),
+        env=ENVIRONMENT,
+        cwd="/",
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    said = done.stderr.decode()
+    assert "bump keys create" in said
+    assert "Traceback" not in said
