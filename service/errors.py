@@ -141,8 +141,16 @@ class Unprocessable(BumpError):
 
 
 class InvalidField(Unprocessable):
+    """`errors` names every field that is wrong, and why, in the words of the detail."""
+
     slug = "invalid-field"
     title = "A field is invalid"
+
+    def __init__(self, *found: tuple[str, str]) -> None:
+        super().__init__(
+            "; ".join(f"{field}: {reason}" for field, reason in found),
+            errors=[{"field": field, "reason": reason} for field, reason in found],
+        )
 
 
 class IdempotencyKeyReused(Unprocessable):

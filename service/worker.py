@@ -141,6 +141,11 @@ class Worker:
             await asyncio.gather(
                 *(self._run_job(job, snapshot, known) for job, snapshot in snapshots.items())
             )
+        except asyncio.CancelledError:
+            for job in jobs:
+                if job in self._held:
+                    await self._release(job)
+            raise
         finally:
             for job in jobs:
                 self._let_go(job)
@@ -167,21 +172,18 @@ class Worker:
                 project_id,
                 {job.user_id: snapshot for job, snapshot in snapshots.items()},
             )
-        except DatabaseUnavailable:
+        except Exception as error:
+            # A profile without the comparison is better than none.
+            log.warning("population_not_counted", error=type(error).__name__, exc_info=True)
             return Population.empty()
 
     async def _run_job(self, job: Job, snapshot: Snapshot, known: Population) -> None:
-        try:
-            async with self._slots:
-                if self._draining:
-                    await self._release(job)
-                else:
-                    await self._attempt(job, self._regenerate(job, snapshot, known))
-        except asyncio.CancelledError:
-            await self._release(job)
-            raise
-        finally:
-            self._let_go(job)
+        async with self._slots:
+            if self._draining:
+                await self._release(job)
+            else:
+                await self._attempt(job, self._regenerate(job, snapshot, known))
+        self._let_go(job)
 
     async def _regenerate(self, job: Job, snapshot: Snapshot, known: Population) -> None:
         started = monotonic()

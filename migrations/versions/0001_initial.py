@@ -31,9 +31,12 @@ begin
     if not exists (select from pg_roles where rolname = 'bump_definer') then
         create role bump_definer nologin;
     end if;
-    -- Membership, so that the functions can be handed over; a superuser needs none.
+    -- Membership, so that the functions can be handed over, but without what the role may see
+    -- where Postgres can tell the two apart; a superuser needs neither.
     if not (select rolsuper from pg_roles where rolname = current_user) then
-        execute format('grant bump_definer to %I', current_user);
+        execute format('grant bump_definer to %I', current_user)
+            || case when current_setting('server_version_num')::int >= 160000
+                    then ' with inherit false, set true' else '' end;
     end if;
 end $$
 """
@@ -301,9 +304,10 @@ def upgrade() -> None:
     op.execute("grant create on schema public to bump_definer")
     for signature, definition in FUNCTIONS.items():
         op.execute(definition)
-        op.execute(f"alter function {signature} owner to bump_definer")
+        # Before it changes hands: afterwards we have no say over it.
         op.execute(f"revoke all on function {signature} from public")
         op.execute(f"grant execute on function {signature} to bump_app")
+        op.execute(f"alter function {signature} owner to bump_definer")
     op.execute("revoke create on schema public from bump_definer")
 
 

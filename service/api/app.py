@@ -50,6 +50,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
     )
     app.state.draining = False
     app.state.multiprocess = multiprocess

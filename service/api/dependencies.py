@@ -36,7 +36,7 @@ async def checked_user_id(
 ) -> str:
     problem = user_id_problem(user_id)
     if problem:
-        raise InvalidField(f"user_id {problem}", field="user_id")
+        raise InvalidField(("user_id", problem))
     return user_id
 
 

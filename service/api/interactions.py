@@ -104,7 +104,7 @@ async def add_interactions(
         return _answer(_render(result))
     problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
     if problem:
-        raise InvalidField(f"Idempotency-Key {problem}", field="Idempotency-Key")
+        raise InvalidField(("Idempotency-Key", problem))
     digest = hashlib.sha256(media_type.encode() + b"\n" + body).digest()
     response, replayed = await ingest_once(
         runtime.database,
@@ -140,7 +140,7 @@ def _parse_json(document: Any) -> list[Any]:
     if isinstance(document, dict) and "interactions" in document:
         unknown = sorted(set(document) - {"interactions"})
         if unknown:
-            raise InvalidField(f"{unknown[0]}: unknown field beside `interactions`")
+            raise InvalidField((unknown[0], "unknown field beside `interactions`"))
         batch = _batch(document["interactions"], "`interactions`")
         return [parse_interaction(item) for item in batch]
     return [_single(parse_interaction(document))]
@@ -170,8 +170,8 @@ def _check_count(count: int) -> None:
 def _single(item: Any) -> Any:
     """A lone item has no batch to protect: what is wrong with it is an error."""
     if isinstance(item, Rejection):
-        field = item.reason.partition(":")[0]
-        raise InvalidField(item.reason, errors=[{"field": field, "reason": item.reason}])
+        field, _, reason = item.reason.partition(": ")
+        raise InvalidField((field, reason))
     return item
 
 

@@ -175,7 +175,7 @@ async def _prompt(body: PromptIn, project_id: str, runtime: Runtime) -> Personal
 
 def _sampling(body: PersonalizeIn, runtime: Runtime) -> Sampling:
     if any(not stop or len(stop) > 100 for stop in body.stop):
-        raise InvalidField("stop: every entry needs 1 to 100 characters", field="stop")
+        raise InvalidField(("stop", "every entry needs 1 to 100 characters"))
     return Sampling(
         max_tokens=body.max_tokens or runtime.settings.downstream_max_tokens,
         temperature=body.temperature,

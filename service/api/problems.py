@@ -89,12 +89,9 @@ def install(app: FastAPI) -> None:
 def _invalid(errors: Sequence[Any]) -> BumpError:
     if any(error["type"] == "json_invalid" for error in errors):
         return InvalidBody("The body is not valid JSON.")
-    found = [
-        {
-            "field": ".".join(str(part) for part in error["loc"][1:]) or "body",
-            "reason": error["msg"],
-        }
-        for error in errors[:_SHOWN_ERRORS]
-    ]
-    summary = "; ".join(f"{error['field']}: {error['reason']}" for error in found)
-    return InvalidField(summary, errors=found)
+    return InvalidField(
+        *(
+            (".".join(str(part) for part in error["loc"][1:]) or "body", error["msg"])
+            for error in errors[:_SHOWN_ERRORS]
+        )
+    )

@@ -222,9 +222,9 @@ def _number(request: Request, name: str, low: float, high: float) -> float:
     try:
         value: float = int(text) if name == "min_revision" else float(text)
     except ValueError:
-        raise InvalidField(f"{name} must be a number", field=name) from None
+        raise InvalidField((name, "must be a number")) from None
     if not low <= value <= high:
-        raise InvalidField(f"{name} must be between {low:g} and {high:g}", field=name)
+        raise InvalidField((name, f"must be between {low:g} and {high:g}"))
     return value
 
 
@@ -240,10 +240,8 @@ def _check_sentences(body: CorrectionsIn) -> None:
     for field, texts in (("pinned", body.pinned), ("suppressed", body.suppressed)):
         for text in texts:
             if not text.strip() or len(text) > _PINNED_MAX_CHARS or "\x00" in text:
-                raise InvalidField(
-                    f"{field}: every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL",
-                    field=field,
-                )
+                reason = f"every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL"
+                raise InvalidField((field, reason))
 
 
 def _document(profile: Profile) -> dict[str, Any]:

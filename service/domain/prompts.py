@@ -103,7 +103,7 @@ def assemble(
     order and the rest is left out, so that the same version always gives the same prefix.
     Without statements the messages come back as they are.
     """
-    taken = _fitting([neutralise(s) for s in statements], profile_budget)
+    taken = _fitting([s for s in map(neutralise, statements) if s], profile_budget)
     if not taken:
         return Prompt(tuple(messages), 0, count_tokens(messages))
     block = _profile_block(taken)
@@ -152,9 +152,17 @@ def _profile_block(statements: Sequence[str]) -> str:
     return "\n".join([PROFILE_OPEN, *statements, PROFILE_CLOSE])
 
 
+# Counted once: the guard and the delimiters are the same in every prompt.
+_EMPTY_PROFILE_TOKENS = (
+    estimate_tokens(PROFILE_GUARD)
+    + estimate_tokens(_profile_block([]))
+    + 4
+    + 2 * MESSAGE_OVERHEAD_TOKENS
+)
+
+
 def _fitting(statements: Sequence[str], budget: int) -> list[str]:
-    used = estimate_tokens(PROFILE_GUARD) + estimate_tokens(_profile_block([])) + 4
-    used += 2 * MESSAGE_OVERHEAD_TOKENS
+    used = _EMPTY_PROFILE_TOKENS
     taken: list[str] = []
     for statement in statements:
         used += estimate_tokens(statement) + 1

@@ -139,10 +139,8 @@ class ProfileReader:
             if user.paused:
                 raise ProfilingPaused("The user objected to profiling; no profile is written.")
             if min_revision > user.revision:
-                raise InvalidField(
-                    f"The history is at revision {user.revision}; it has no {min_revision}.",
-                    field="min_revision",
-                )
+                reason = f"the history is at {user.revision}; it has no {min_revision}"
+                raise InvalidField(("min_revision", reason))
             # Only a row that exists is due to become a profile: a history that is too short
             # has none, and waiting would not change that.
             if ask and await regenerations.find(tx, user_id):

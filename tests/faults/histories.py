@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import httpx2
 from sqlalchemy import text
@@ -22,7 +23,8 @@ from service.flows.ingest import ingest
 
 MIN_INTERACTIONS = 5
 RETRY_SECONDS = 0.02
-_SUBJECTS = ("hill walking", "sourdough bread", "chess openings", "old trains", "jazz records")
+_SUBJECTS = ("hill walking", "sourdough bread", "chess openings", "steam trains", "jazz records")
+_PLACES = ("Lisbon", "Tromsø", "Kyoto", "Bergamo", "Galway", "Ghent", "Valparaíso")
 
 Event = dict[str, Any]
 EventKey = tuple[str, str]
@@ -113,14 +115,17 @@ async def retrying_writers(
 
 
 def new_events(users: Sequence[str], name: str, *, per_user: int) -> list[Event]:
-    """`per_user` events for each user, with ids that `name` makes unique."""
+    """`per_user` events for each user, with ids that `name` makes unique.
+
+    A user always does the same: a profile that lost all it said would be quarantined.
+    """
     return [
         {
             "user_id": user_id,
             "event_id": f"{name}-{number}",
-            "text": f"Enjoyed {_SUBJECTS[(position + number) % len(_SUBJECTS)]} again.",
+            "text": f"Read about {_own(user_id, _SUBJECTS)} in {_own(user_id, _PLACES)}.",
         }
-        for position, user_id in enumerate(users)
+        for user_id in users
         for number in range(per_user)
     ]
 
@@ -220,6 +225,10 @@ async def waiting(database: Database, project_id: str) -> int:
 
 def user_names(count: int) -> Iterator[str]:
     return (f"user-{number:03}" for number in range(count))
+
+
+def _own(user_id: str, choices: Sequence[str]) -> str:
+    return choices[crc32(user_id.encode()) % len(choices)]
 
 
 def _serving(statuses: Sequence[str]) -> list[int]:

@@ -39,8 +39,7 @@ async def test_an_api_that_drains_says_so_and_answers_what_it_has_begun(
         await eventually(lambda: readiness(api.url) == 503, DRAIN_DELAY_SECONDS)
         await eventually(lambda: readiness(api.url) is None, 10)
         assert not waiting.done()
-        while not await worker.run_once():
-            pass
+        await eventually(lambda: _worked(worker), 10)
     assert waiting.result().status_code == 200
     assert waiting.result().json()["revision"] == 1
     assert await api.exit_status() in (0, -signal.SIGTERM)
@@ -61,7 +60,7 @@ async def test_a_request_that_outlasts_the_drain_does_not_keep_the_api(
     api.terminate()
     await eventually(lambda: not api.running, 10)
     outcome = (await asyncio.gather(waiting, return_exceptions=True))[0]
-    assert isinstance(outcome, httpx2.TransportError) or outcome.status_code >= 500
+    assert not isinstance(outcome, httpx2.Response) or outcome.status_code >= 500
 
 
 async def test_a_worker_that_drains_gives_back_what_it_has_not_begun(
@@ -89,6 +88,10 @@ async def _read_own_writes(api: ApiProcess, key: str, *, wait: int) -> httpx2.Re
             params={"min_revision": 1, "wait": wait},
             headers={"Authorization": f"Bearer {key}"},
         )
+
+
+async def _worked(worker: Worker) -> bool:
+    return await worker.run_once() > 0
 
 
 async def _asked_for(runtime: Runtime, project_id: str) -> bool:

@@ -198,7 +198,7 @@ class TestReadYourWrites:
         self, add: Add, runtime: Runtime, project_id: str
     ) -> None:
         await add(events("u1"))
-        with pytest.raises(InvalidField, match="at revision 1; it has no 2"):
+        with pytest.raises(InvalidField, match="the history is at 1; it has no 2"):
             await runtime.reader.read_at_least(project_id, "u1", min_revision=2, wait=20)
 
 

@@ -28,6 +28,7 @@ Count = Callable[[list[str]], list[int]]
         ("   ", 0),
         ("cook", 1),
         ("cooking", 2),
+        ("Cooking", 3),
         ("I cook, often.", 5),
         ("2026", 4),
         ("a\nb", 3),
@@ -37,7 +38,7 @@ Count = Callable[[list[str]], list[int]]
         ("🍜", 2),
     ],
 )
-def test_words_count_by_six_letters_and_all_else_by_the_character(text: str, tokens: int) -> None:
+def test_words_count_by_a_few_letters_and_all_else_by_the_character(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
 
 
@@ -63,7 +64,7 @@ def test_real_texts_take_hardly_more_tokens_than_estimated(history: str, count: 
     estimates = [estimate_tokens(text) for text in texts]
     tokens = count(texts)
     # Titles and names cost the most; over many texts the words that cost less make up for them.
-    assert sum(tokens) <= 1.1 * sum(estimates)
+    assert sum(tokens) <= sum(estimates)
     assert all(n <= 2 * max(1, estimate) for n, estimate in zip(tokens, estimates, strict=True))
 
 

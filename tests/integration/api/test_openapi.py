@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from service.api import profiles
 from service.errors import BumpError, InvalidBody
-from tests.integration.api.calls import problem
+from tests.integration.api.calls import fields, problem
 from tests.integration.api.routes import api_routes
 
 OPERATION_IDS = {
@@ -100,7 +100,7 @@ async def _refuses_what_lies_outside(client: httpx2.AsyncClient, parameter: dict
     name, schema = parameter["name"], parameter["schema"]
     for outside in (schema["minimum"] - 1, schema["maximum"] + 1):
         response = await client.get("/v1/users/ana/profile", params={name: outside})
-        assert problem(response, 422, "invalid-field")["field"] == name
+        assert fields(problem(response, 422, "invalid-field")) == {name}
     response = await client.get("/v1/users/ana/profile", params={name: schema["minimum"]})
     problem(response, 404, "user-not-found")
 
