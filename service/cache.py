@@ -14,7 +14,7 @@ Three keys a user, in one hash slot, named by a digest of (project, user):
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -37,6 +37,7 @@ _FILL_DEADLINE_MS = 3_000
 PAUSE_BLOCK_SECONDS = 60
 ERASURE_BLOCK_SECONDS = 3_600
 _ABSENT_TTL_MS = 30_000
+_MAX_OUTDATED = 10_000
 _FAILURES = (RedisError, OSError, asyncio.TimeoutError)
 
 log = structlog.get_logger()
@@ -169,6 +170,8 @@ class ProfileCache:
         self._revision_ttl_ms = revision_ttl * 1000
         self._store = redis.register_script(_STORE)
         self._raise = redis.register_script(_RAISE)
+        # Revision keys that Redis should have been told of while it was away.
+        self._outdated: set[str] = set()
         self._reads: list[tuple[str, str, asyncio.Future[_Stored]]] = []
         self._flushes: set[asyncio.Task[None]] = set()
 
@@ -225,7 +228,8 @@ class ProfileCache:
                     self._revision_ttl_ms,
                     token.value,
                 ],
-            )
+            ),
+            outdates=[revision_key],
         )
         return bool(stored)
 
@@ -235,7 +239,7 @@ class ProfileCache:
             return
         keys = [_keys(project_id, user_id)[1] for user_id in revisions]
         args = [self._revision_ttl_ms, *revisions.values()]
-        await self._attempt(lambda: self._raise(keys=keys, args=args))
+        await self._attempt(lambda: self._raise(keys=keys, args=args), outdates=keys)
 
     async def block(self, project_id: str, user_id: str, seconds: int) -> None:
         """Drop what is cached and refuse every write for `seconds`. Call it before the commit.
@@ -287,19 +291,36 @@ class ProfileCache:
             else:
                 future.set_result((values[2 * position], values[2 * position + 1]))
 
-    async def _attempt(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        """The operation's result, or None while Redis is down."""
+    async def _attempt(
+        self, operation: Callable[[], Awaitable[Any]], *, outdates: Sequence[str] = ()
+    ) -> Any:
+        """The operation's result, or None while Redis is down.
+
+        What a failed operation `outdates` is dropped before Redis is used again: one that comes
+        back with its data must not show it as fresh.
+        """
         if not self._breaker.allows():
+            self._note_outdated(outdates)
             return None
+        outdated, self._outdated = self._outdated, set()
         try:
+            if outdated:
+                await self._redis.delete(*outdated)
+                outdated = set()
             result = await operation()
         except _FAILURES as error:
+            self._note_outdated((*outdates, *outdated))
             if self._breaker.failed():
                 log.warning("cache_unavailable", error=type(error).__name__)
             return None
         if self._breaker.succeeded():
             log.info("cache_available")
         return result
+
+    def _note_outdated(self, keys: Sequence[str]) -> None:
+        # Bounded: beyond it, a revision's time to live is what limits the error.
+        if len(self._outdated) < _MAX_OUTDATED:
+            self._outdated.update(keys)
 
 
 class CircuitBreaker:

@@ -26,6 +26,14 @@ _SERVING = text(
     where project_id = :project_id and user_id = :user_id and status = 'serving'
     """
 )
+_NEWEST = text(
+    f"""
+    select {_COLUMNS} from profiles
+    where project_id = :project_id and user_id = :user_id
+    order by version desc
+    limit 1
+    """
+)
 _VERSION = text(
     f"""
     select {_COLUMNS} from profiles
@@ -79,6 +87,12 @@ _DELETE_CORRECTIONS = text(
 
 async def serving(tx: Transaction, user_id: str) -> Profile | None:
     row = (await tx.execute(_SERVING, user_id=user_id)).one_or_none()
+    return _profile(row) if row else None
+
+
+async def newest(tx: Transaction, user_id: str) -> Profile | None:
+    """The version with the highest number, whether it serves or not."""
+    row = (await tx.execute(_NEWEST, user_id=user_id)).one_or_none()
     return _profile(row) if row else None
 
 

@@ -26,7 +26,9 @@ _SESSION_SETTINGS = {
     "application_name": "bump",
     "statement_timeout": "15000",
     "lock_timeout": "5000",
-    "idle_in_transaction_session_timeout": "30000",
+    # No transaction waits for anything but Postgres: an idle one belongs to a frozen process,
+    # and holds its locks.
+    "idle_in_transaction_session_timeout": "10000",
     # The plans here are the same for every parameter; planning anew each time costs more than
     # it could save.
     "plan_cache_mode": "force_generic_plan",

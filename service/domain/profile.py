@@ -206,6 +206,12 @@ def implausible_change(
     return sum(s.id in kept for s in generated) <= len(generated) * IMPLAUSIBLY_KEPT_SHARE
 
 
+def confirms(statements: Sequence[Statement], earlier: Sequence[Statement]) -> bool:
+    """Whether `statements` say at least half of what `earlier` said."""
+    said = {statement.id for statement in statements}
+    return bool(said) and sum(s.id in said for s in earlier) >= len(earlier) / 2
+
+
 def _pinned(text: str) -> Statement:
     return Statement(statement_id(StatementKind.PINNED, text), StatementKind.PINNED, text)
 

@@ -24,6 +24,7 @@ from service.domain.profile import (
     ProfileStatus,
     Statement,
     apply_corrections,
+    confirms,
     implausible_change,
     render_text,
 )
@@ -150,7 +151,9 @@ async def _finish(tx: Transaction, job: Job, snapshot: Snapshot, draft: Draft) -
         revision=snapshot.revision,
         generator=draft.generator,
         tokens=estimate_tokens(render_text(statements)),
-        status=_status(serving, statements, snapshot, draft.generator),
+        status=_status(
+            serving, await profiles.newest(tx, job.user_id), statements, snapshot, draft.generator
+        ),
         origin=ProfileOrigin.GENERATED,
     )
 
@@ -172,15 +175,25 @@ def _is_news(
 
 
 def _status(
-    serving: Profile | None, statements: tuple[Statement, ...], snapshot: Snapshot, generator: str
+    serving: Profile | None,
+    newest: Profile | None,
+    statements: tuple[Statement, ...],
+    snapshot: Snapshot,
+    generator: str,
 ) -> ProfileStatus:
     # Another generator may say everything differently; only a sudden turn of the same one is odd.
-    if serving is None or serving.generator != generator:
+    if serving is None or newest is None or serving.generator != generator:
         return ProfileStatus.SERVING
     unread = sum(i.revision > serving.revision for i in snapshot.history)
-    if implausible_change(serving.statements, statements, unread / max(1, len(snapshot.history))):
-        return ProfileStatus.QUARANTINED
-    return ProfileStatus.SERVING
+    share = unread / max(1, len(snapshot.history))
+    if not implausible_change(serving.statements, statements, share):
+        return ProfileStatus.SERVING
+    # What was quarantined and is now said again is no accident: as when a project has grown, and
+    # what sets a user apart is something else.
+    said_before = newest.status is ProfileStatus.QUARANTINED and confirms(
+        statements, newest.statements
+    )
+    return ProfileStatus.SERVING if said_before else ProfileStatus.QUARANTINED
 
 
 def _uncounted(snapshot: Snapshot) -> list[Interaction]:

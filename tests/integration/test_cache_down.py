@@ -118,6 +118,21 @@ async def test_a_frozen_cache_serves_again_when_it_thaws(tmp_path: Path) -> None
             assert (await read_until_hit(cache)).entry == ENTRY
 
 
+async def test_a_cache_that_missed_an_ingest_does_not_call_its_copy_fresh(tmp_path: Path) -> None:
+    port = free_port()
+    with running_valkey(port, tmp_path) as process:
+        async with cache_at(port, retry_after=BRIEF) as cache:
+            await fill(cache)
+            with frozen(process):
+                assert await cache.read("p1", "u1") is NoHit.UNAVAILABLE
+                await cache.raise_revisions("p1", {"u1": 2})
+            async with asyncio.timeout(10):
+                while (answer := await cache.read("p1", "u1")) is NoHit.UNAVAILABLE:  # noqa: ASYNC110
+                    await asyncio.sleep(BRIEF)
+            # A hit would show version 1 as up to date; a miss asks Postgres.
+            assert answer is NoHit.MISS or (isinstance(answer, Hit) and answer.revision == 2)
+
+
 async def test_a_cache_that_comes_back_empty_is_filled_again(tmp_path: Path) -> None:
     port = free_port()
     async with cache_at(port, retry_after=BRIEF) as cache:

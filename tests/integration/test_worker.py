@@ -186,6 +186,23 @@ class TestPlausibility:
         served = await runtime.reader.read(project_id, "u1")
         assert served and (served.version, served.stale) == (1, True)
 
+    async def test_a_turn_that_is_said_again_is_no_accident(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1", range(20)))
+        worker = make_worker(runtime, scribe := Scribe(statements=5))
+        await worker.run_once()
+        scribe.subject = "very different story"
+        for number in (20, 21):
+            await add([event("u1", number)])
+            await worker.run_once()
+        versions = await sql("select version, status from profiles order by version")
+        assert [tuple(row) for row in versions] == [
+            (1, "superseded"),
+            (2, "quarantined"),
+            (3, "serving"),
+        ]
+
     async def test_news_explain_a_turn(self, add: Add, sql: Sql, runtime: Runtime) -> None:
         await add(events("u1", range(20)))
         worker = make_worker(runtime, scribe := Scribe(statements=5))
