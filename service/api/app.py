@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from service import __version__
 from service.api import health, interactions, personalize, problems, profiles, users
 from service.api.authentication import Authenticator
+from service.api.hot_route import HotRoute
 from service.api.observation import Observation
 from service.api.openapi import DocumentedApi
 from service.config import Settings
@@ -54,11 +55,11 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
     )
     app.state.draining = False
     app.state.multiprocess = multiprocess
-    app.router.routes.insert(0, profiles.hot_route)
     for module in (health, interactions, profiles, users, personalize):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Observation)
+    app.add_middleware(HotRoute, route=profiles.hot_route, endpoint=profiles.read_profile)
+    app.add_middleware(Observation)  # added last, so it sees every request first
     return app
 
 
