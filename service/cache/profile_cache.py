@@ -1,33 +1,20 @@
-"""The profile cache (Redis or Valkey): final bytes, version-checked writes, one round trip a read.
-
-Three keys a user, in one hash slot, named by a digest of (project, user):
-
-- `:p` the entry, `<version> <header length> <header><fresh body><stale body>`; the header repeats
-  project and user, and a read verifies them. Version 0 says that there is no profile, the highest
-  one is a block (erasure, pause): nothing can be cached behind it until it expires.
-- `:r` the user's revision, raised by ingest after its commit. A read takes both keys and picks the
-  fresh or the stale body; without `:r` it asks Postgres.
-- `:w:<token>` the right to write, with a deadline. Who holds a token that has expired was too slow
-  and is refused, so a frozen process cannot bring back what has changed since.
-"""
+"""Reading and writing the cache: Redis commands, scripts and what happens when Redis is away."""
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from time import monotonic
 from typing import Any, NamedTuple
 
-import orjson
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.domain.profile import Profile, profile_document
+from service.cache.breaker import CircuitBreaker
+from service.cache.entry import Entry, user_digest
 from service.errors import Unavailable
 
 BLOCKED_VERSION = 2**53
@@ -65,72 +52,6 @@ for i, key in ipairs(KEYS) do
 end
 return #KEYS
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A profile ready to send. `version` 0 means: known to have none, both bodies empty."""
-
-    project_id: str
-    user_id: str
-    version: int
-    revision: int
-    fresh_body: bytes
-    stale_body: bytes
-    fresh_etag: str
-    stale_etag: str
-
-    @classmethod
-    def of_profile(cls, project_id: str, profile: Profile) -> "Entry":
-        fresh, stale = (
-            orjson.dumps(profile_document(profile, stale=stale)) for stale in (False, True)
-        )
-        return cls(
-            project_id=project_id,
-            user_id=profile.user_id,
-            version=profile.version,
-            revision=profile.revision,
-            fresh_body=fresh,
-            stale_body=stale,
-            fresh_etag=_etag(fresh),
-            stale_etag=_etag(stale),
-        )
-
-    @classmethod
-    def absent(cls, project_id: str, user_id: str) -> "Entry":
-        return cls(project_id, user_id, 0, 0, b"", b"", "", "")
-
-    def to_bytes(self) -> bytes:
-        header = orjson.dumps(
-            [
-                self.project_id,
-                self.user_id,
-                self.revision,
-                len(self.fresh_body),
-                self.fresh_etag,
-                self.stale_etag,
-            ]
-        )
-        prefix = b"%d %d " % (self.version, len(header))
-        return prefix + header + self.fresh_body + self.stale_body
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Entry":
-        """Raises ValueError when `data` is no entry of this format."""
-        version, header_length, rest = data.split(b" ", 2)
-        body = int(header_length)
-        project_id, user_id, revision, fresh_length, fresh, stale = orjson.loads(rest[:body])
-        split = body + fresh_length
-        return cls(
-            project_id=project_id,
-            user_id=user_id,
-            version=int(version),
-            revision=revision,
-            fresh_body=rest[body:split],
-            stale_body=rest[split:],
-            fresh_etag=fresh,
-            stale_etag=stale,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,37 +244,6 @@ class ProfileCache:
             self._outdated.update(keys)
 
 
-class CircuitBreaker:
-    """Keeps away from a failing server for `retry_after` seconds, then lets one call try.
-
-    So a Redis that hangs costs one time-out, not one a request.
-    """
-
-    def __init__(self, retry_after: float) -> None:
-        self._retry_after = retry_after
-        self._retry_at: float | None = None
-
-    def allows(self) -> bool:
-        if self._retry_at is None:
-            return True
-        if monotonic() < self._retry_at:
-            return False
-        self._retry_at = monotonic() + self._retry_after
-        return True
-
-    def failed(self) -> bool:
-        """Note a failure; True if the breaker was closed until now."""
-        was_closed = self._retry_at is None
-        self._retry_at = monotonic() + self._retry_after
-        return was_closed
-
-    def succeeded(self) -> bool:
-        """Note a success; True if the breaker was open until now."""
-        was_open = self._retry_at is not None
-        self._retry_at = None
-        return was_open
-
-
 def open_cache(
     url: str, *, timeout: float, retry_after: float, profile_ttl: int, revision_ttl: int
 ) -> ProfileCache:
@@ -379,16 +269,6 @@ def open_cache(
     )
 
 
-def user_digest(project_id: str, user_id: str) -> bytes:
-    """16 bytes that name a user where the id must not stand; lengths keep pairs from colliding."""
-    project, user = project_id.encode(), user_id.encode()
-    return hashlib.blake2b(b"%d:%s%s" % (len(project), project, user), digest_size=16).digest()
-
-
 def _keys(project_id: str, user_id: str) -> tuple[str, str]:
     name = "bump:{" + user_digest(project_id, user_id).hex() + "}"
     return f"{name}:p", f"{name}:r"
-
-
-def _etag(body: bytes) -> str:
-    return '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
