@@ -11,7 +11,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "ma
 COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm demo up test test-fast lint types imports format check bench lock clean
+.PHONY: help install install-vllm demo up test test-fast coverage lint types imports format check bench lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,8 @@ install: $(VENV)/installed ## make .venv with everything that the project needs
 $(VENV)/installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 install-vllm: install ## make .venv-vllm: vLLM on the CPU, for the tests
@@ -39,6 +39,9 @@ test: install install-vllm ## the whole suite, with real Postgres, Valkey and vL
 
 test-fast: install ## the suite without what needs minutes or vLLM
 	$(BIN)/python -m pytest -m "not slow and not vllm"
+
+coverage: install ## the fast suite, and the lines of the service that it does not reach
+	$(BIN)/python -m pytest -m "not slow and not vllm" --cov=service --cov-report=term:skip-covered
 
 lint: install ## style
 	$(BIN)/ruff check .

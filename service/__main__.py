@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -31,8 +32,10 @@ DataDir = Annotated[
 Project = Annotated[str, typer.Option(help="The project (tenant).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
-_out = Console()
+# No markup: what users call themselves may hold brackets.
+_out = Console(markup=False)
 _err = Console(stderr=True)
+_NEVER_WRAPPED = ("state", "due", "attempts")
 
 
 @app.command()
@@ -117,6 +120,13 @@ def import_(
         _out.print(", ".join(f"{value:,} {name}" for name, value in summary.items()))
     for number, reason in report.first_rejections:
         _err.print(f"line {number}: {reason}", markup=False)
+    if report.accepted:
+        _err.print(
+            "Profiles follow within the debounce; what still waits: "
+            f"bump regenerations list --project {project}",
+            markup=False,
+            soft_wrap=True,
+        )
     raise typer.Exit(1 if report.rejected else 0)
 
 
@@ -201,14 +211,15 @@ def queue_list(
     """List the users whose profile waits to be rewritten."""
     from dataclasses import asdict
 
-    from service.commands.queue_inspection import list_records
+    from service.commands.queue_inspection import list_records, table_row
     from service.commands.settings import resolve_settings
 
     if state not in ("all", "waiting", "parked"):
         _fail(f"Unknown state {state!r}: use all, waiting or parked.")
     chosen: Literal["all", "parked", "waiting"] = state  # type: ignore[assignment]
     records = _run(list_records(resolve_settings(data_dir), project, chosen, limit))
-    _show_rows([asdict(record) for record in records], as_json, empty="Nothing waits.")
+    rows = [asdict(record) if as_json else table_row(record) for record in records]
+    _show_rows(rows, as_json, empty="Nothing waits.")
 
 
 @queue_app.command("requeue")
@@ -243,9 +254,8 @@ def queue_explain(
     if as_json:
         _print_json(found)
         return
-    _out.print(found.pop("verdict"), markup=False)
-    for name, value in found.items():
-        _out.print(f"  {name}: {value}", markup=False)
+    _out.print(found.pop("verdict"))
+    _show_fields(found)
 
 
 def main() -> None:
@@ -293,10 +303,29 @@ def _show_rows(rows: Sequence[dict[str, Any]], as_json: bool, *, empty: str) -> 
     if not rows:
         _err.print(empty)
         return
-    table = Table(*rows[0])
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold", no_wrap=name in _NEVER_WRAPPED)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     _out.print(table)
+
+
+def _show_fields(fields: Mapping[str, Any], indent: str = "  ") -> None:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            _out.print(f"{indent}{name}:")
+            _show_fields(value, indent + "  ")
+        else:
+            _out.print(f"{indent}{name}: {_shown(value)}", highlight=False, soft_wrap=True)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
 
 
 def _print_json(value: Any) -> None:

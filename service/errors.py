@@ -84,6 +84,9 @@ class UserNotFound(NotFound):
     slug = "user-not-found"
     title = "No such user"
 
+    def __init__(self) -> None:
+        super().__init__("No interaction of this user has been received.")
+
 
 class ProfileNotFound(NotFound):
     slug = "profile-not-found"
@@ -115,6 +118,9 @@ class RevisionNotReached(Conflict):
 class ProfilingPaused(Conflict):
     slug = "profiling-paused"
     title = "Profiling is paused for this user"
+
+    def __init__(self) -> None:
+        super().__init__("The user objected to profiling; no profile is written or served.")
 
 
 class TooFewInteractions(Conflict):

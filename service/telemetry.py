@@ -12,11 +12,21 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _LAG_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 INGESTED = Counter("bump_interactions_total", "Interactions received, by outcome.", ["status"])
-QUEUE_DEPTH = Gauge("bump_regenerations_waiting", "Regenerations waiting or running.")
-QUEUE_OLDEST = Gauge(
-    "bump_regenerations_oldest_seconds", "Age of the oldest regeneration that is due."
+QUEUE_DEPTH = Gauge(
+    "bump_regenerations_waiting",
+    "Regenerations waiting or running.",
+    multiprocess_mode="mostrecent",
 )
-QUEUE_PARKED = Gauge("bump_regenerations_parked", "Regenerations parked after repeated failure.")
+QUEUE_OLDEST = Gauge(
+    "bump_regenerations_oldest_seconds",
+    "Age of the oldest regeneration that is due.",
+    multiprocess_mode="mostrecent",
+)
+QUEUE_PARKED = Gauge(
+    "bump_regenerations_parked",
+    "Regenerations parked after repeated failure.",
+    multiprocess_mode="mostrecent",
+)
 FRESHNESS_LAG = Histogram(
     "bump_freshness_lag_seconds",
     "From the first interaction a profile had not read to the profile that has read it.",
@@ -46,6 +56,13 @@ DOWNSTREAM_SECONDS = Histogram(
 DOWNSTREAM_FIRST_TOKEN = Histogram(
     "bump_downstream_first_token_seconds", "Time to the first streamed token.", buckets=_SECONDS
 )
+
+
+def show_backlog(*, waiting: int, parked: int, oldest_seconds: float) -> None:
+    """Put the queue, as the database has it, into the metrics of this process."""
+    QUEUE_DEPTH.set(waiting)
+    QUEUE_PARKED.set(parked)
+    QUEUE_OLDEST.set(oldest_seconds)
 
 
 def configure_logging(level: str, process: str) -> None:

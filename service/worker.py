@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import TypeVar
 
@@ -17,12 +17,7 @@ from service.errors import BumpError, DatabaseUnavailable, LeaseLost
 from service.flows.regenerate import Snapshot, count_population, read_snapshot, regenerate
 from service.generators.generator import Generator
 from service.generators.population import Population
-from service.telemetry import (
-    QUEUE_DEPTH,
-    QUEUE_OLDEST,
-    QUEUE_PARKED,
-    REGENERATION_SECONDS,
-)
+from service.telemetry import REGENERATION_SECONDS, show_backlog
 
 log = structlog.get_logger()
 
@@ -259,8 +254,9 @@ class Worker:
         try:
             async with self._database.transaction(project_id) as tx:
                 kept = await regenerations.extend_leases(tx, jobs, self._policy.lease)
-        except DatabaseUnavailable:
-            log.warning("database_unavailable")
+        except Exception as error:
+            # This loop must outlive whatever goes wrong in one turn; a lease bears two misses.
+            log.warning("leases_not_extended", error=type(error).__name__)
             return
         lost = [job for job in jobs if job in self._held and job.lease_token not in kept]
         if lost:
@@ -270,13 +266,10 @@ class Worker:
     async def _watch_backlog(self) -> None:
         while True:
             try:
-                backlog = await regenerations.backlog(self._database)
-            except DatabaseUnavailable:
-                log.warning("database_unavailable")
-            else:
-                QUEUE_DEPTH.set(backlog.waiting)
-                QUEUE_PARKED.set(backlog.parked)
-                QUEUE_OLDEST.set(backlog.oldest_seconds)
+                show_backlog(**asdict(await regenerations.backlog(self._database)))
+            except Exception as error:
+                # This loop must outlive whatever goes wrong in one turn; the next one tells.
+                log.warning("backlog_unknown", error=type(error).__name__)
             await asyncio.sleep(_GAUGE_SECONDS)
 
 

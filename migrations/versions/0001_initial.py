@@ -153,7 +153,7 @@ create table idempotency_keys (
     project_id text collate "C" not null,
     idempotency_key text collate "C" not null,
     request_sha256 bytea not null,
-    response bytea,
+    outcome bytea,
     created_at timestamptz not null default now(),
     constraint pk_idempotency_keys primary key (project_id, idempotency_key)
 );

@@ -63,7 +63,9 @@ class Authenticator:
             return remembered[1]
         key = await find_live_key(self._database, prefix)
         if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
+            # The oldest first: many unknown keys must not drive all good ones out at once.
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered.pop(prefix, None)
         self._remembered[prefix] = (now + self._ttl, key)
         return key
 

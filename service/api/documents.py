@@ -25,12 +25,14 @@ class StatementOut(BaseModel):
 
 
 class ProfileOut(BaseModel):
-    """One version of a profile. `stale`: the history has moved on since it was written."""
+    """One version of a profile."""
 
     user_id: str
     version: int
     revision: int = Field(description="the history revision that the generator had read")
-    stale: bool
+    stale: bool | None = Field(
+        description="the history has moved on since it was written; null beside other versions"
+    )
     text: str
     statements: list[StatementOut]
     generator: str
@@ -78,7 +80,7 @@ class CorrectionsIn(BaseModel):
 
 
 class RegenerationOut(BaseModel):
-    """`done`: the profile has read `revision`. Otherwise it is under way."""
+    """`done`: a worker has been at it, and `version` serves. Otherwise it is under way."""
 
     revision: int
     done: bool

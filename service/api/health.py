@@ -1,5 +1,7 @@
 """`/livez`, `/readyz` and `/metrics`: for the platform, without a key and without user data."""
 
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,6 +12,7 @@ from pydantic import BaseModel
 from service.api.dependencies import RuntimeDep
 from service.db.regenerations import backlog
 from service.errors import DatabaseUnavailable
+from service.telemetry import show_backlog
 
 router = APIRouter(tags=["health"])
 
@@ -54,8 +57,10 @@ async def readyz(
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(request: Request) -> Response:
-    """Prometheus metrics of all processes of this server."""
+async def metrics(request: Request, runtime: RuntimeDep) -> Response:
+    """Prometheus metrics of all processes of this server, and the queue as it is now."""
+    with suppress(DatabaseUnavailable):
+        show_backlog(**asdict(await backlog(runtime.database)))
     registry: CollectorRegistry = REGISTRY
     if request.app.state.multiprocess:
         registry = CollectorRegistry()
@@ -65,7 +70,7 @@ async def metrics(request: Request) -> Response:
 
 async def _check_database(runtime: RuntimeDep) -> str:
     try:
-        await backlog(runtime.database)
+        await runtime.database.ping()
     except DatabaseUnavailable:
         return "unavailable"
     return "ok"

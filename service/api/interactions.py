@@ -1,11 +1,14 @@
 """`POST /v1/interactions`: JSON, NDJSON or CloudEvents, and one result per item."""
 
 import hashlib
+from collections.abc import Iterator
+from itertools import count
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
+from uuid_utils.compat import uuid7
 
 from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body
 from service.api.problems import documented
@@ -97,53 +100,66 @@ async def add_interactions(
     """
     body = await bounded_body(request, MAX_BODY_BYTES)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    items = _parse(media_type, body)
     policy = regeneration_policy(runtime.settings)
     if idempotency_key is None:
+        items = _parse(media_type, body, _new_event_ids())
         result = await ingest(runtime.database, runtime.cache, caller.project_id, items, policy)
         return _answer(_render(result))
     problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
     if problem:
         raise InvalidField(("Idempotency-Key", problem))
-    digest = hashlib.sha256(media_type.encode() + b"\n" + body).digest()
-    response, replayed = await ingest_once(
+    request_id = IdempotentRequest(
+        idempotency_key, hashlib.sha256(media_type.encode() + b"\n" + body).digest()
+    )
+    items = _parse(media_type, body, _repeatable_event_ids(request_id))
+    result, replayed = await ingest_once(
         runtime.database,
         runtime.cache,
         caller.project_id,
         items,
         policy,
-        request=IdempotentRequest(idempotency_key, digest),
-        render=_render,
+        request=request_id,
     )
-    return _answer(response, replayed=replayed)
+    return _answer(_render(result), replayed=replayed)
 
 
-def _parse(media_type: str, body: bytes) -> list[Any]:
+def _new_event_ids() -> Iterator[str]:
+    while True:
+        yield str(uuid7())
+
+
+def _repeatable_event_ids(request: IdempotentRequest) -> Iterator[str]:
+    """Ids for items without one that come out the same when the request is sent again."""
+    name = hashlib.blake2b(request.key.encode() + request.sha256, digest_size=12).hexdigest()
+    return (f"{name}-{number}" for number in count(1))
+
+
+def _parse(media_type: str, body: bytes, event_ids: Iterator[str]) -> list[Any]:
     match media_type:
         case "application/x-ndjson" | "application/jsonl":
             lines = [line for line in body.splitlines() if line.strip()]
             _check_count(len(lines))
-            return [parse_line(line) for line in lines]
+            return [parse_line(line, default_event_id=next(event_ids)) for line in lines]
         case "application/cloudevents+json":
             return [_single(parse_cloud_event(_load(body)))]
         case "application/cloudevents-batch+json":
             return [parse_cloud_event(event) for event in _batch(_load(body), "the batch")]
         case "application/json":
-            return _parse_json(_load(body))
+            return _parse_json(_load(body), event_ids)
     raise UnsupportedMediaType(
         "Send application/json, application/x-ndjson, application/cloudevents+json or "
         "application/cloudevents-batch+json."
     )
 
 
-def _parse_json(document: Any) -> list[Any]:
+def _parse_json(document: Any, event_ids: Iterator[str]) -> list[Any]:
     if isinstance(document, dict) and "interactions" in document:
         unknown = sorted(set(document) - {"interactions"})
         if unknown:
             raise InvalidField((unknown[0], "unknown field beside `interactions`"))
         batch = _batch(document["interactions"], "`interactions`")
-        return [parse_interaction(item) for item in batch]
-    return [_single(parse_interaction(document))]
+        return [parse_interaction(item, default_event_id=next(event_ids)) for item in batch]
+    return [_single(parse_interaction(document, default_event_id=next(event_ids)))]
 
 
 def _load(body: bytes) -> Any:

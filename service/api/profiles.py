@@ -31,6 +31,7 @@ from service.domain.profile import (
     profile_document,
     statement_document,
 )
+from service.domain.prompts import neutralise
 from service.errors import (
     InvalidBody,
     InvalidField,
@@ -43,7 +44,7 @@ from service.errors import (
 from service.flows import revise_profile
 from service.flows.read_profile import ServedProfile
 
-MAX_WAIT_SECONDS = 30.0
+MAX_WAIT_SECONDS = 30
 _MAX_REVISION = 2**62
 _MAX_VERSION = 2**31 - 1
 _PINNED_MAX_CHARS = 400
@@ -168,7 +169,7 @@ async def put_corrections(
         runtime.cache,
         caller.project_id,
         user_id,
-        Corrections(tuple(body.pinned), tuple(body.suppressed)),
+        Corrections(tuple(dict.fromkeys(body.pinned)), tuple(dict.fromkeys(body.suppressed))),
     )
     return _document(written) if written else None
 
@@ -182,16 +183,19 @@ async def regenerate_profile(
     user_id: UserId, caller: AdminCaller, runtime: RuntimeDep, wait: Wait = 0.0
 ) -> dict[str, Any]:
     """Rewrite the profile now, without debounce; with `wait`, answer when it is done."""
-    revision = await revise_profile.request_regeneration(
+    requested = await revise_profile.request_regeneration(
         runtime.database, caller.project_id, user_id, runtime.settings.min_interactions
     )
-    try:
-        served = await runtime.reader.read_at_least(
-            caller.project_id, user_id, min_revision=revision, wait=wait
+    serving = None
+    if wait:
+        serving = await revise_profile.await_regeneration(
+            runtime.database, caller.project_id, user_id, requested, wait=wait
         )
-    except RevisionNotReached:
-        return {"revision": revision, "done": False, "version": None}
-    return {"revision": revision, "done": True, "version": served.version}
+    return {
+        "revision": requested.revision,
+        "done": serving is not None,
+        "version": serving.version if serving else None,
+    }
 
 
 @router.post(
@@ -223,7 +227,7 @@ def _number(request: Request, name: str, low: float, high: float) -> float:
     except ValueError:
         raise InvalidField((name, "must be a number")) from None
     if not low <= value <= high:
-        raise InvalidField((name, f"must be between {low:g} and {high:g}"))
+        raise InvalidField((name, f"must be between {low} and {high}"))
     return value
 
 
@@ -241,8 +245,9 @@ def _check_sentences(body: CorrectionsIn) -> None:
             if not text.strip() or len(text) > _PINNED_MAX_CHARS or "\x00" in text:
                 reason = f"every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL"
                 raise InvalidField((field, reason))
+    if not all(neutralise(text) for text in body.pinned):
+        raise InvalidField(("pinned", "an entry holds nothing but markup or control characters"))
 
 
 def _document(profile: Profile) -> dict[str, Any]:
-    # Whether a version is stale depends on the newest revision; only the hot read knows it.
-    return profile_document(profile, stale=False)
+    return profile_document(profile, stale=None)

@@ -63,7 +63,7 @@ async def export_user(user_id: UserId, caller: AdminCaller, runtime: RuntimeDep)
             "pinned": found.corrections.pinned,
             "suppressed": found.corrections.suppressed,
         },
-        "profiles": [profile_document(p, stale=False) for p in found.profiles],
+        "profiles": [profile_document(p, stale=None) for p in found.profiles],
         "interactions": [interaction_document(i) for i in found.interactions],
     }
 

@@ -29,13 +29,15 @@ _FAILURES = (RedisError, OSError, asyncio.TimeoutError)
 
 log = structlog.get_logger()
 
+_STORED, _TOO_LATE = 1, 0
+
 # KEYS: entry, revision, token. ARGV: version, entry, its ttl in ms, revision, its ttl in ms, token.
 _STORE = """
 if redis.call('GET', KEYS[3]) ~= ARGV[6] then return 0 end
 redis.call('DEL', KEYS[3])
 local current = redis.call('GETRANGE', KEYS[1], 0, 17)
 local version = tonumber(string.match(current, '^(%d+) ') or '-1')
-if version > tonumber(ARGV[1]) then return 0 end
+if version > tonumber(ARGV[1]) then return -1 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 local revision = tonumber(redis.call('GET', KEYS[2]) or '-1')
 if tonumber(ARGV[4]) > revision then revision = tonumber(ARGV[4]) end
@@ -130,12 +132,19 @@ class ProfileCache:
     async def begin_write(self, project_id: str, user_id: str) -> WriteToken:
         """The right to write an entry that is about to be committed in Postgres."""
         value = secrets.token_hex(8)
-        token = WriteToken(f"{_keys(project_id, user_id)[0]}:w:{value}", value)
-        await self._attempt(lambda: self._redis.set(token.key, value, px=_WRITE_DEADLINE_MS))
+        entry_key, revision_key = _keys(project_id, user_id)
+        token = WriteToken(f"{entry_key}:w:{value}", value)
+        await self._attempt(
+            lambda: self._redis.set(token.key, value, px=_WRITE_DEADLINE_MS),
+            outdates=[revision_key],
+        )
         return token
 
     async def store(self, entry: Entry, *, revision: int, token: WriteToken) -> bool:
-        """Write the entry unless the token has expired or a newer version is there."""
+        """Write the entry unless the token has expired or a newer version is there.
+
+        What came too late leaves nothing that could pass for fresh: the next read asks Postgres.
+        """
         entry_key, revision_key = _keys(entry.project_id, entry.user_id)
         ttl = self._profile_ttl_ms if entry.version else _ABSENT_TTL_MS
         stored = await self._attempt(
@@ -152,7 +161,9 @@ class ProfileCache:
             ),
             outdates=[revision_key],
         )
-        return bool(stored)
+        if stored == _TOO_LATE:
+            await self._attempt(lambda: self._redis.delete(revision_key), outdates=[revision_key])
+        return stored == _STORED
 
     async def raise_revisions(self, project_id: str, revisions: Mapping[str, int]) -> None:
         """Tell readers that histories have moved on. Call it after the commit."""
@@ -203,7 +214,11 @@ class ProfileCache:
 
     async def _answer(self, reads: list[tuple[str, str, asyncio.Future[_Stored]]]) -> None:
         keys = [key for entry_key, revision_key, _ in reads for key in (entry_key, revision_key)]
-        values = await self._attempt(lambda: self._redis.mget(keys))
+        try:
+            values = await self._attempt(lambda: self._redis.mget(keys))
+        except Exception:
+            log.exception("cache_read_failed")
+            values = None  # whatever it was, nobody may wait for ever
         for position, (_, _, future) in enumerate(reads):
             if future.done():
                 continue

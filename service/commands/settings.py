@@ -24,11 +24,13 @@ def resolve_settings(data_dir: Path | None = None) -> Settings:
     settings = read_settings()
     if settings.database_url is not None:
         return settings
-    servers = running(data_dir or default_data_dir())
+    place = data_dir or default_data_dir()
+    servers = running(place)
     if servers is None:
         raise ConfigurationError(
-            "No database is configured and no embedded one is running: start `bump up` first, "
-            "or set BUMP_DATABASE_URL (and BUMP_REDIS_URL)."
+            f"No database is configured and no embedded one is running on {place}: start "
+            "`bump up` first, name its directory with --data-dir or BUMP_DATA_DIR, or set "
+            "BUMP_DATABASE_URL (and BUMP_REDIS_URL)."
         )
     return with_servers(settings, servers)
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from service.commands.serve import LOOPBACK_HOSTS
 from service.commands.settings import read_settings
 from service.db.projects import any_live_key
 from service.db.session import open_database
-from service.embedded import EmbeddedServers, start
+from service.embedded import Embedded, EmbeddedServers, start
 from service.embedded.process import guarded_command
 from service.errors import ConfigurationError
 
@@ -34,7 +34,8 @@ def up(data_dir: Path, host: str, port: int, say: Callable[[str], None]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda sig, _: stopping.append(sig))
     with ExitStack() as stack:
-        servers = stack.enter_context(start(data_dir)).servers
+        embedded = stack.enter_context(start(data_dir))
+        servers = embedded.servers
         migrate(servers.admin_url, servers.app_url)
         keyless = host in LOOPBACK_HOSTS
         if not keyless and not asyncio.run(_has_key(servers)):
@@ -44,20 +45,31 @@ def up(data_dir: Path, host: str, port: int, say: Callable[[str], None]) -> None
             )
         environment = _environment(servers, auth="loopback" if keyless else "keys")
         metrics_port = environment.setdefault("BUMP_METRICS_PORT", str(_free_port()))
-        processes = [
-            _spawn(stack, ["serve", "--host", host, "--port", str(port)], environment),
-            _spawn(stack, ["worker"], environment),
-        ]
+        processes = {
+            "the API": _spawn(stack, ["serve", "--host", host, "--port", str(port)], environment),
+            "the worker": _spawn(stack, ["worker"], environment),
+        }
         say(f"Bump listens on http://{_shown(host)}:{port} (docs at /docs). Data: {data_dir}")
         say(f"Metrics at /metrics, the worker's at http://127.0.0.1:{metrics_port}/metrics.")
         if settings.downstream_url is None:
             say("No downstream model: /v1/personalize/prompt works, /v1/personalize needs")
-            say("BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL. Ctrl-C stops everything.")
-        while not stopping and all(process.poll() is None for process in processes):
+            say("BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL.")
+        say("Ctrl-C stops everything.")
+        while not stopping and not (ended := _ended(embedded, processes)):
             time.sleep(_POLL_SECONDS)
         if not stopping:
-            raise ConfigurationError("A part of Bump has ended by itself; its log says why.")
+            raise ConfigurationError(f"A part of Bump has ended by itself: {ended}.")
         say("Stopping …")
+
+
+def _ended(embedded: Embedded, processes: Mapping[str, subprocess.Popen[bytes]]) -> str | None:
+    """Which part runs no more and where that is explained; None while all do."""
+    if server := embedded.ended():
+        return server
+    for name, process in processes.items():
+        if process.poll() is not None:
+            return f"{name}; what it logged above says why"
+    return None
 
 
 def _spawn(

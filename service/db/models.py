@@ -184,7 +184,7 @@ idempotency_keys = Table(
     _identifier("project_id"),
     _identifier("idempotency_key"),
     Column("request_sha256", LargeBinary, nullable=False),
-    Column("response", LargeBinary, nullable=True),
+    Column("outcome", LargeBinary, nullable=True),
     _time("created_at", default_now=True),
     PrimaryKeyConstraint("project_id", "idempotency_key"),
     Index(None, "project_id", "created_at"),

@@ -47,6 +47,7 @@ class RegenerationRecord:
     due_at: datetime | None
     priority: int
     leased: bool
+    leased_revision: int | None
     attempts: int
     last_error: str | None
     parked_at: datetime | None
@@ -160,8 +161,8 @@ _REQUEST_ALL = text(
 )
 _COLUMNS = """
     user_id, requested_revision, first_requested_at, last_requested_at,
-    nullif(due_at, 'infinity') as due_at, priority, lease_token is not null as leased, attempts,
-    last_error, parked_at
+    nullif(due_at, 'infinity') as due_at, priority, lease_token is not null as leased,
+    leased_revision, attempts, last_error, parked_at
 """
 _LIST = text(
     f"""

@@ -84,6 +84,11 @@ class Database:
                 raise explained from error
             raise
 
+    async def ping(self) -> None:
+        """Raises DatabaseUnavailable when the server does not answer."""
+        async with self.across_projects() as connection:
+            await connection.execute(text("select 1"))
+
     async def close(self) -> None:
         await self._engine.dispose()
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import text
 
 from service.db.session import Transaction
-from service.errors import DatabaseUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +27,26 @@ class UserRecord:
 _COLUMNS = (
     "user_id, revision, interaction_count, first_seen_at, last_seen_at, profiling, counted_revision"
 )
-_ENSURE = text(
+# One pass in key order that creates a row or locks it: `where false` keeps an existing row as it
+# is, but PostgreSQL locks it all the same (INSERT, "conflict_action").
+_ENSURE_LOCKED = text(
     """
-    insert into users (project_id, user_id)
-    select :project_id, u.user_id from unnest(cast(:user_ids as text[])) as u (user_id)
-    order by u.user_id collate "C"
-    on conflict do nothing
+    insert into users as u (project_id, user_id)
+    select :project_id, n.user_id from unnest(cast(:user_ids as text[])) as n (user_id)
+    order by n.user_id collate "C"
+    on conflict (project_id, user_id) do update set profiling = u.profiling where false
+    """
+)
+_REVISIONS = text(
+    """
+    select user_id, revision from users
+    where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
+    order by user_id
     """
 )
 _LOCK_MANY = text(
     """
-    select user_id, revision from users
+    select user_id from users
     where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
     order by user_id
     for update
@@ -66,25 +74,17 @@ _MARK_COUNTED = text(
     """
 )
 _DELETE = text("delete from users where project_id = :project_id and user_id = :user_id")
-_LOCK_ATTEMPTS = 3
 
 
 async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
-    """Create what is missing, lock all rows, and return each user's current revision.
+    """Create what is missing, lock all rows, and return each user's revision, in key order.
 
-    Rows are inserted first and locked second, each pass in key order: while a transaction waits
-    in the first pass it holds only rows that nobody in the second pass can want, so two batches
-    that share users never deadlock. An erasure between the passes makes a row vanish; then both
-    are done again.
+    Every writer takes users in this one order, so batches that share users, erasures included,
+    wait for one another and never deadlock.
     """
-    for _ in range(_LOCK_ATTEMPTS):
-        await tx.execute(_ENSURE, user_ids=list(user_ids))
-        rows = (await tx.execute(_LOCK_MANY, user_ids=list(user_ids))).all()
-        if len(rows) == len(user_ids):
-            return {row.user_id: row.revision for row in rows}
-    raise DatabaseUnavailable(
-        "Users of this batch are being erased right now; send it again.", retry_after_seconds=1
-    )
+    await tx.execute(_ENSURE_LOCKED, user_ids=list(user_ids))
+    rows = await tx.execute(_REVISIONS, user_ids=list(user_ids))
+    return {row.user_id: row.revision for row in rows}
 
 
 async def find(tx: Transaction, user_id: str) -> UserRecord | None:

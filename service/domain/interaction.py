@@ -15,7 +15,7 @@ EARLIEST_OCCURRED_AT = datetime(1900, 1, 1, tzinfo=UTC)
 DEFAULT_SOURCE = "api"
 DEFAULT_TYPE = "interaction"
 
-_UNSAFE_IN_IDENTIFIER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE_IN_IDENTIFIER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 
 
 class EventKey(NamedTuple):
@@ -62,7 +62,7 @@ def identifier_problem(value: str, max_chars: int) -> str | None:
     if len(value) > max_chars:
         return f"must have at most {max_chars} characters"
     if _UNSAFE_IN_IDENTIFIER.search(value):
-        return "must not contain control characters, line breaks or lone surrogates"
+        return "must not contain control characters, line breaks or characters that are no text"
     return None
 
 

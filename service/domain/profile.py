@@ -113,8 +113,10 @@ class ProfileDiff:
     unchanged: int
 
 
-def profile_document(profile: Profile, *, stale: bool) -> dict[str, Any]:
-    """A profile as every answer shows it. `stale`: the history has moved on since it was written.
+def profile_document(profile: Profile, *, stale: bool | None) -> dict[str, Any]:
+    """A profile as every answer shows it.
+
+    `stale`: the history has moved on since it was written; null where that was not looked up.
 
     `scores` is null until the version has been scored on interactions that came after it.
     """

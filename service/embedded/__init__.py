@@ -8,6 +8,7 @@ signal (macOS) a killed owner leaves them running.
 import atexit
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from service.embedded.errors import (
     ServerDidNotStart,
 )
 from service.embedded.ownership import Owner, Ownership, current_owner, own
-from service.embedded.process import end_orphans
+from service.embedded.process import Server, end_orphans
 
 __all__ = [
     "AlreadyRunning",
@@ -65,8 +66,11 @@ class EmbeddedServers:
 class Embedded:
     """Running servers, until `stop` or the end of this process. A context manager."""
 
-    def __init__(self, servers: EmbeddedServers, resources: ExitStack) -> None:
+    def __init__(
+        self, servers: EmbeddedServers, processes: Sequence[Server], resources: ExitStack
+    ) -> None:
         self.servers = servers
+        self._processes = processes
         self._resources = resources
         atexit.register(self.stop)
 
@@ -75,6 +79,13 @@ class Embedded:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def ended(self) -> str | None:
+        """The name and the log of a server that has ended by itself; None while both run."""
+        for server in self._processes:
+            if server.has_ended:
+                return f"{server.name}; its log, {server.log}, says why"
+        return None
 
     def stop(self) -> None:
         """Stop both servers cleanly, then release the data directory; harmless when stopped."""
@@ -107,8 +118,8 @@ def start(data_dir: Path) -> Embedded:
     data.create()
     with ExitStack() as resources:
         ownership = resources.enter_context(own(data.owner))
-        servers = _start(data, ownership, resources)
-        return Embedded(servers, resources.pop_all())
+        servers, processes = _start(data, ownership, resources)
+        return Embedded(servers, processes, resources.pop_all())
 
 
 def running(data_dir: Path) -> EmbeddedServers | None:
@@ -122,7 +133,9 @@ def running(data_dir: Path) -> EmbeddedServers | None:
     return _servers(owner, data.read_or_create_secrets()) if owner else None
 
 
-def _start(data: DataDir, ownership: Ownership, resources: ExitStack) -> EmbeddedServers:
+def _start(
+    data: DataDir, ownership: Ownership, resources: ExitStack
+) -> tuple[EmbeddedServers, tuple[Server, Server]]:
     owner = Owner(os.getpid(), *_free_ports(ownership.last()))
     ownership.announce(owner)
     account = server_account(data.postgres)
@@ -144,7 +157,7 @@ def _start(data: DataDir, ownership: Ownership, resources: ExitStack) -> Embedde
     ready = Owner(owner.pid, owner.postgres_port, owner.valkey_port, ready=True)
     ownership.announce(ready)
     resources.callback(ownership.announce, owner)
-    return _servers(ready, secrets)
+    return _servers(ready, secrets), (cache, database)
 
 
 def _servers(owner: Owner, secrets: Secrets) -> EmbeddedServers:

@@ -52,6 +52,7 @@ class Server:
     """
 
     def __init__(self, command: ServerCommand, account: Account) -> None:
+        self.name = command.name
         self._command = command
         self._stopping = False
         started: Future[subprocess.Popen[bytes]] = Future()
@@ -66,6 +67,15 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def log(self) -> Path:
+        return self._command.log
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has ended although nobody stopped it."""
+        return not self._keeper.is_alive() and not self._stopping
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Block until `ready()`.

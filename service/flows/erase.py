@@ -7,7 +7,6 @@ worker or reader that was already under way can bring one back.
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
 from uuid_utils.compat import uuid7
 
 from service.cache import (
@@ -16,7 +15,7 @@ from service.cache import (
     ProfileCache,
     user_digest,
 )
-from service.db import erasures, idempotency, interactions, profiles, regenerations, users
+from service.db import erasures, interactions, profiles, regenerations, users
 from service.db.erasures import Receipt
 from service.db.session import Database
 from service.db.users import UserRecord
@@ -25,9 +24,6 @@ from service.domain.profile import Corrections, Profile
 from service.errors import UserNotFound
 
 Profiling = Literal["on", "paused"]
-
-# What a replayed ingest answers once it named somebody who was erased since.
-_FORGOTTEN_RESPONSE = b'{"accepted":0,"duplicates":0,"rejected":0,"results":[],"users":[]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +46,7 @@ async def erase(database: Database, cache: ProfileCache, project_id: str, user_i
     await cache.block(project_id, user_id, ERASURE_BLOCK_SECONDS)
     async with database.transaction(project_id) as tx:
         if await users.lock(tx, user_id) is None:
-            raise _unknown()
-        await idempotency.forget(tx, orjson.dumps(user_id), replacement=_FORGOTTEN_RESPONSE)
+            raise UserNotFound
         interaction_count = await interactions.delete_all(tx, user_id)
         await regenerations.delete(tx, user_id)
         profile_count = await profiles.delete_all(tx, user_id)
@@ -82,7 +77,7 @@ async def set_profiling(
     async with database.transaction(project_id) as tx:
         user = await users.lock(tx, user_id)
         if user is None:
-            raise _unknown()
+            raise UserNotFound
         await users.set_profiling(tx, user_id, profiling)
         if profiling == "paused":
             await regenerations.delete(tx, user_id)
@@ -95,7 +90,7 @@ async def export(database: Database, project_id: str, user_id: str) -> Export:
     async with database.transaction(project_id) as tx:
         user = await users.find(tx, user_id)
         if user is None:
-            raise _unknown()
+            raise UserNotFound
         return Export(
             user=user,
             corrections=await profiles.find_corrections(tx, user_id),
@@ -108,8 +103,4 @@ async def _require_user(database: Database, project_id: str, user_id: str) -> No
     # Asked before the block, so that calls for unknown users leave nothing in the cache.
     async with database.transaction(project_id) as tx:
         if await users.find(tx, user_id) is None:
-            raise _unknown()
-
-
-def _unknown() -> UserNotFound:
-    return UserNotFound("No interaction of this user has been received.")
+            raise UserNotFound

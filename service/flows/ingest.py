@@ -3,10 +3,12 @@
 One transaction a batch. The answer is given after the commit, so what was acknowledged is kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+import orjson
 
 from service.cache import ProfileCache
 from service.db import idempotency, interactions, users
@@ -61,8 +63,8 @@ async def ingest(
     Raises DatabaseUnavailable, and then nothing of the batch was written.
     """
     async with database.transaction(project_id) as tx:
-        result = await write_batch(tx, items, policy)
-    await announce(cache, project_id, result)
+        result = await _write_batch(tx, items, policy)
+    await _announce(cache, project_id, result)
     return result
 
 
@@ -82,9 +84,8 @@ async def ingest_once(
     policy: RegenerationPolicy,
     *,
     request: IdempotentRequest,
-    render: Callable[[IngestResult], bytes],
-) -> tuple[bytes, bool]:
-    """Like `ingest`, but the same request again gets the first answer: (response, replayed).
+) -> tuple[IngestResult, bool]:
+    """Like `ingest`, but the same request again gets the first answer: (result, replayed).
 
     Raises IdempotencyKeyReused when the key came with another request within a day.
     """
@@ -95,18 +96,16 @@ async def ingest_once(
                 "This Idempotency-Key was used for another request in the last 24 hours."
             )
         if earlier:
-            return earlier.response, True
-        result = await write_batch(tx, items, policy)
-        response = render(result)
-        await idempotency.store_response(tx, request.key, response)
-    await announce(cache, project_id, result)
-    return response, False
+            return _recalled(earlier.outcome, items), True
+        result = await _write_batch(tx, items, policy)
+        await idempotency.store_outcome(tx, request.key, _outcome(result))
+    await _announce(cache, project_id, result)
+    return result, False
 
 
-async def write_batch(
+async def _write_batch(
     tx: Transaction, items: Sequence[NewInteraction | Rejection], policy: RegenerationPolicy
 ) -> IngestResult:
-    """The part inside the transaction, for callers that write something beside it."""
     valid = [item for item in items if isinstance(item, NewInteraction)]
     if not valid:
         return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
@@ -117,14 +116,31 @@ async def write_batch(
     return IngestResult(_in_order(items, inserted), revisions)
 
 
-async def announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:
-    """The part after the commit: readers learn of the new revisions, metrics of the outcome."""
+async def _announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:
+    """After the commit: readers learn of the new revisions, metrics of the outcome."""
     for status in ItemStatus:
         INGESTED.labels(status.value).inc(result.count(status))
     grown = {item.user_id for item in result.items if item.status is ItemStatus.ACCEPTED}
     await cache.raise_revisions(
         project_id, {user: rev for user, rev in result.revisions.items() if user in grown}
     )
+
+
+def _outcome(result: IngestResult) -> bytes:
+    """What a replay needs beyond the request itself: no ids, so nothing of an erased user stays."""
+    items = [[item.status.value, item.reason] for item in result.items]
+    return orjson.dumps([items, list(result.revisions.values())])
+
+
+def _recalled(outcome: bytes, items: Sequence[NewInteraction | Rejection]) -> IngestResult:
+    outcomes, revisions = orjson.loads(outcome)
+    results = tuple(
+        ItemResult(ItemStatus(status), item.user_id, item.event_id, reason)
+        for item, (status, reason) in zip(items, outcomes, strict=True)
+    )
+    stored = (r.user_id for r in results if r.status is not ItemStatus.REJECTED)
+    users_in_order = sorted({user_id for user_id in stored if user_id is not None})
+    return IngestResult(results, dict(zip(users_in_order, revisions, strict=True)))
 
 
 def _in_order(

@@ -19,5 +19,5 @@ async def read_history(
     """Up to `limit` interactions before the order key, newest first. Raises UserNotFound."""
     async with database.transaction(project_id) as tx:
         if await users.find(tx, user_id) is None:
-            raise UserNotFound("No interaction of this user has been received.")
+            raise UserNotFound()
         return await interactions.page_before(tx, user_id, before=before, limit=limit)

@@ -12,6 +12,7 @@ from service.errors import (
     ProfileNotFound,
     ProfilingPaused,
     RevisionNotReached,
+    TooFewInteractions,
     UserNotFound,
 )
 from service.telemetry import CACHE_READS
@@ -63,12 +64,15 @@ class ProfileReader:
         """A profile that has read `min_revision`, waiting up to `wait` seconds for it.
 
         With `wait` > 0 the regeneration is asked for at once. Raises RevisionNotReached when the
-        time is over, InvalidField for a revision that the history does not have.
+        time is over, InvalidField for a revision that the history does not have, and at once
+        TooFewInteractions where no profile is due.
         """
         deadline = monotonic() + wait
         served = await self.read(project_id, user_id)
         if served is None or served.revision < min_revision:
-            await self._check_reachable(project_id, user_id, min_revision, ask=wait > 0)
+            await self._check_reachable(
+                project_id, user_id, min_revision, ask=wait > 0, profiled=served is not None
+            )
         polls = iter(_REVISION_POLL_SECONDS)
         pause = next(polls)
         while served is None or served.revision < min_revision:
@@ -130,29 +134,33 @@ class ProfileReader:
         return Entry.of_profile(project_id, profile), user.revision
 
     async def _check_reachable(
-        self, project_id: str, user_id: str, min_revision: int, *, ask: bool
+        self, project_id: str, user_id: str, min_revision: int, *, ask: bool, profiled: bool
     ) -> None:
         async with self._database.transaction(project_id) as tx:
             user = await users.lock(tx, user_id) if ask else await users.find(tx, user_id)
             if user is None:
-                raise UserNotFound("No interaction of this user has been received.")
+                raise UserNotFound()
             if user.paused:
-                raise ProfilingPaused("The user objected to profiling; no profile is written.")
+                raise ProfilingPaused()
             if min_revision > user.revision:
                 reason = f"the history is at {user.revision}; it has no {min_revision}"
                 raise InvalidField(("min_revision", reason))
-            # Only a row that exists is due to become a profile: a history that is too short
-            # has none, and waiting would not change that.
-            if ask and await regenerations.find(tx, user_id):
-                await regenerations.request_now(tx, user_id, user.revision)
+            if not ask:
+                return
+            if not profiled and await regenerations.find(tx, user_id) is None:
+                raise TooFewInteractions(
+                    f"The user has {user.interaction_count} interactions, too few for a profile; "
+                    "waiting does not change that."
+                )
+            await regenerations.request_now(tx, user_id, user.revision)
 
     async def _why_absent(self, project_id: str, user_id: str) -> Exception:
         async with self._database.transaction(project_id) as tx:
             user = await users.find(tx, user_id)
         if user is None:
-            return UserNotFound("No interaction of this user has been received.")
+            return UserNotFound()
         if user.paused:
-            return ProfilingPaused("The user objected to profiling; no profile is served.")
+            return ProfilingPaused()
         return ProfileNotFound(
             f"The user has {user.interaction_count} interactions and no profile yet: it is "
             "either being written or waits for more interactions.",

@@ -6,7 +6,6 @@ worker that was frozen, an erasure or a pause in between leaves nothing behind.
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
@@ -81,7 +80,7 @@ async def count_population(
     """
     async with database.transaction(project_id) as tx:
         stored = await population.load(tx)
-    known = Population.from_bytes(stored) if stored else Population.empty()
+    known = await asyncio.to_thread(_population, stored)
     waiting = sum(len(_uncounted(snapshot)) for snapshot in snapshots.values())
     if waiting <= known.interactions * _COUNT_FROM_SHARE:
         return known
@@ -93,6 +92,10 @@ async def count_population(
         await population.save(tx, current.to_bytes(), current.interactions)
         await users.mark_counted(tx, {user: snapshots[user].revision for user in counted})
     return current
+
+
+def _population(stored: bytes | None) -> Population:
+    return Population.from_bytes(stored) if stored else Population.empty()
 
 
 def _observe(stored: bytes, snapshots: dict[str, Snapshot], counted: dict[str, int]) -> Population:
@@ -128,7 +131,8 @@ async def regenerate(
         return "quarantined"
     entry = Entry.of_profile(job.project_id, written)
     await cache.store(entry, revision=user.revision, token=token)
-    FRESHNESS_LAG.observe((datetime.now(UTC) - job.first_requested_at).total_seconds())
+    # Both times are the database's.
+    FRESHNESS_LAG.observe((written.created_at - job.first_requested_at).total_seconds())
     return "written"
 
 

@@ -1,5 +1,9 @@
 """What people do to a profile: correct it, roll it back, ask for a new one, compare versions."""
 
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+
 from service.cache import Entry, ProfileCache, WriteToken
 from service.db import profiles, regenerations, users
 from service.db.session import Database, Transaction
@@ -25,6 +29,8 @@ from service.errors import (
     VersionNotFound,
 )
 
+_POLL_SECONDS = 0.05
+
 
 async def correct(
     database: Database,
@@ -36,8 +42,8 @@ async def correct(
     """Store the corrections and serve the corrected profile at once.
 
     What an earlier correction suppressed and this one does not comes back with the regeneration
-    that is asked for. Returns the version that serves now, None where there is no profile yet.
-    Raises UserNotFound.
+    that is asked for. Returns the version that serves now, None where there is no profile yet or
+    profiling is paused. Raises UserNotFound.
     """
     corrections = Corrections(
         pinned=tuple(text for text in map(neutralise, corrections.pinned) if text),
@@ -48,11 +54,10 @@ async def correct(
         user = await _lock(tx, user_id)
         await profiles.put_corrections(tx, user_id, corrections)
         serving = await profiles.serving(tx, user_id)
-        if serving is None:
+        if serving is None or user.paused:
             return None
         statements = apply_corrections(serving.statements, corrections)
-        if not user.paused:
-            await regenerations.request_now(tx, user_id, user.revision)
+        await regenerations.request_now(tx, user_id, user.revision)
         if statements == serving.statements:
             return serving
         written = await _serve_again(tx, serving, statements, ProfileOrigin.EDITED)
@@ -65,11 +70,13 @@ async def roll_back(
 ) -> Profile:
     """Serve what an earlier version said, as a new version; corrections still apply.
 
-    It serves until the history moves on. Raises UserNotFound or VersionNotFound.
+    It serves until the history moves on. Raises UserNotFound, ProfilingPaused or VersionNotFound.
     """
     token = await cache.begin_write(project_id, user_id)
     async with database.transaction(project_id) as tx:
         user = await _lock(tx, user_id)
+        if user.paused:
+            raise ProfilingPaused
         earlier = await _version(tx, user_id, version)
         corrections = await profiles.find_corrections(tx, user_id)
         statements = apply_corrections(earlier.statements, corrections)
@@ -78,31 +85,65 @@ async def roll_back(
     return written
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedRegeneration:
+    """The revision that the new profile will have read, and the newest version until then."""
+
+    revision: int
+    newest_version: int
+
+
 async def request_regeneration(
     database: Database, project_id: str, user_id: str, min_interactions: int
-) -> int:
-    """Ask for a new profile without debounce; returns the revision that it will have read.
+) -> RequestedRegeneration:
+    """Ask for a new profile without debounce.
 
     Raises UserNotFound, ProfilingPaused or TooFewInteractions.
     """
     async with database.transaction(project_id) as tx:
         user = await _lock(tx, user_id)
         if user.paused:
-            raise ProfilingPaused("The user objected to profiling; no profile is written.")
+            raise ProfilingPaused()
         if user.interaction_count < min_interactions:
             raise TooFewInteractions(
                 f"The user has {user.interaction_count} interactions; "
                 f"a profile needs {min_interactions}."
             )
         await regenerations.request_now(tx, user_id, user.revision)
-        return user.revision
+        newest = await profiles.newest(tx, user_id)
+        return RequestedRegeneration(user.revision, newest.version if newest else 0)
+
+
+async def await_regeneration(
+    database: Database,
+    project_id: str,
+    user_id: str,
+    requested: RequestedRegeneration,
+    *,
+    wait: float,
+) -> Profile | None:
+    """The serving profile once a worker has been at it, None if `wait` seconds were too short.
+
+    It may be the old one: a rewrite that says nothing new makes no version.
+    """
+    deadline = monotonic() + wait
+    while True:
+        async with database.transaction(project_id) as tx:
+            newest = await profiles.newest(tx, user_id)
+            written = newest is not None and newest.version > requested.newest_version
+            if written or await regenerations.find(tx, user_id) is None:
+                return await profiles.serving(tx, user_id)
+        if monotonic() + _POLL_SECONDS > deadline:
+            return None
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def compare(
     database: Database, project_id: str, user_id: str, before: int, after: int
 ) -> ProfileDiff:
-    """What changed from version `before` to version `after`. Raises VersionNotFound."""
+    """What changed from version `before` to version `after`. Raises as `get_version` does."""
     async with database.transaction(project_id) as tx:
+        await _require_profiling(tx, user_id)
         old = await _version(tx, user_id, before)
         new = await _version(tx, user_id, after)
     return diff_statements(old.statements, new.statements)
@@ -111,8 +152,12 @@ async def compare(
 async def list_versions(
     database: Database, project_id: str, user_id: str, *, before: int | None, limit: int
 ) -> list[Profile]:
-    """Versions newest first, below `before`. Raises ProfileNotFound where there is none at all."""
+    """Versions newest first, below `before`.
+
+    Raises UserNotFound, ProfilingPaused, or ProfileNotFound where there is none at all.
+    """
     async with database.transaction(project_id) as tx:
+        await _require_profiling(tx, user_id)
         found = await profiles.versions(tx, user_id, before=before, limit=limit)
     if not found and before is None:
         raise ProfileNotFound("The user has no profile version.")
@@ -120,14 +165,24 @@ async def list_versions(
 
 
 async def get_version(database: Database, project_id: str, user_id: str, version: int) -> Profile:
+    """One version. Raises UserNotFound, ProfilingPaused or VersionNotFound."""
     async with database.transaction(project_id) as tx:
+        await _require_profiling(tx, user_id)
         return await _version(tx, user_id, version)
+
+
+async def _require_profiling(tx: Transaction, user_id: str) -> None:
+    user = await users.find(tx, user_id)
+    if user is None:
+        raise UserNotFound
+    if user.paused:
+        raise ProfilingPaused
 
 
 async def _lock(tx: Transaction, user_id: str) -> UserRecord:
     user = await users.lock(tx, user_id)
     if user is None:
-        raise UserNotFound("No interaction of this user has been received.")
+        raise UserNotFound()
     return user
 
 
@@ -159,7 +214,5 @@ async def _serve_again(
 async def _publish(
     cache: ProfileCache, project_id: str, user: UserRecord, written: Profile, *, token: WriteToken
 ) -> None:
-    if user.paused:
-        return
     entry = Entry.of_profile(project_id, written)
     await cache.store(entry, revision=user.revision, token=token)

@@ -19,6 +19,8 @@ _RETRY_PAUSE_SECONDS = 0.2
 _RETRIABLE_STATUS = {429, 500, 502, 503, 504}
 _MAX_ANSWER_BYTES = 4_000_000
 _CONNECT_SECONDS = 5.0
+# How long a call waits for one of the connections before it is refused.
+_POOL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class ChatClient:
         self._http = httpx2.AsyncClient(
             base_url=base_url.rstrip("/"),
             headers=headers,
-            timeout=httpx2.Timeout(deadline, connect=_CONNECT_SECONDS),
+            timeout=httpx2.Timeout(deadline, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
             limits=httpx2.Limits(max_connections=256, max_keepalive_connections=32),
             transport=transport,
             trust_env=False,

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,8 +14,12 @@ import pytest
 
 from service.commands.settings import read_settings
 from service.config import Settings
+from service.db import profiles, regenerations
+from service.db.session import Transaction
+from service.domain.profile import ProfileOrigin, ProfileStatus
 from service.embedded import EmbeddedServers
 from service.errors import ConfigurationError
+from service.runtime import Runtime
 from tests.faults.processes import service_environment
 from tests.integration.api.calls import event, history
 
@@ -194,6 +199,65 @@ def test_the_queue_is_listed_explained_and_woken(bump: Bump, project_id: str) ->
     assert requeued.stderr == b"0 regenerations asked for.\n"  # the only user waits already
 
 
+def test_the_queue_is_a_table_for_a_narrow_terminal(bump: Bump, project_id: str) -> None:
+    of_project = ("--project", project_id)
+    imported = bump("import", "-", *of_project, stdin=as_lines(history(6)), BUMP_DEBOUNCE="3600")
+    assert f"bump regenerations list --project {project_id}" in imported.stderr.decode()
+    table = bump("regenerations", "list", *of_project, COLUMNS="80").stdout.decode()
+    header, row = (line for line in table.splitlines() if line[0] in "┃│")
+    assert header.split()[1::2] == ["user_id", "state", "due", "attempts", "last_error"]
+    assert row.split()[1:4:2] == ["ana", "waiting"]
+
+
+def test_a_regeneration_is_explained_in_lines(bump: Bump, project_id: str) -> None:
+    of_project = ("--project", project_id)
+    bump("import", "-", *of_project, stdin=as_lines(history(6)), BUMP_DEBOUNCE="3600")
+    said = bump("regenerations", "explain", "ana", *of_project).stdout.decode()
+    assert re.search(r"^    due_at: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$", said, re.MULTILINE)
+    assert "    last_error: none\n" in said
+    assert "datetime" not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "origin", "verdict"),
+    [
+        (ProfileStatus.SERVING, ProfileOrigin.ROLLED_BACK, "rolled back: version 2 says what was"),
+        (ProfileStatus.QUARANTINED, ProfileOrigin.GENERATED, "quarantined: version 2 changed"),
+        (ProfileStatus.SERVING, ProfileOrigin.EDITED, "behind: the profile has read revision 1"),
+    ],
+)
+async def test_a_profile_that_is_behind_with_nothing_waiting_is_explained(
+    runtime: Runtime,
+    bump: Bump,
+    project_id: str,
+    status: ProfileStatus,
+    origin: ProfileOrigin,
+    verdict: str,
+) -> None:
+    of_project = ("--project", project_id)
+    for lines in (history(6), [event(7)]):
+        bump("import", "-", *of_project, stdin=as_lines(lines))
+    async with runtime.database.transaction(project_id) as tx:
+        await regenerations.delete(tx, "ana")
+        await add_version(tx, ProfileStatus.SERVING, ProfileOrigin.GENERATED)
+        await add_version(tx, status, origin)
+    explained = bump("regenerations", "explain", "ana", *of_project).stdout.decode()
+    assert explained.startswith(verdict)
+
+
+async def add_version(tx: Transaction, status: ProfileStatus, origin: ProfileOrigin) -> None:
+    await profiles.add_version(
+        tx,
+        "ana",
+        statements=(),
+        revision=1,
+        generator="extractive",
+        tokens=0,
+        status=status,
+        origin=origin,
+    )
+
+
 def test_an_unknown_user_is_explained_in_words(bump: Bump, project_id: str) -> None:
     done = bump("regenerations", "explain", "eve", "--project", project_id)
     assert done.stdout.startswith(b"unknown: no interaction of this user")
@@ -217,7 +281,9 @@ def test_an_import_that_was_killed_goes_on_where_it_was(
 
 def test_without_a_database_the_command_says_how_to_get_one(bump: Bump) -> None:
     done = bump("keys", "list", BUMP_DATABASE_URL=None, BUMP_DATABASE_ADMIN_URL=None)
-    assert "bump up" in plain_error(done)
+    said = plain_error(done)
+    assert "bump up" in said
+    assert "--data-dir" in said
 
 
 def test_without_the_owners_url_keys_name_the_setting(bump: Bump) -> None:

@@ -129,6 +129,7 @@ def test_it_says_where_it_listens_and_what_is_missing(shared: Up) -> None:
     said = shared.log.read_text()
     assert f"http://{shared.client.base_url.netloc.decode()}" in said
     assert "BUMP_DOWNSTREAM_URL" in said
+    assert "Ctrl-C stops everything." in said
 
 
 def test_other_commands_find_its_servers(shared: Up, open_dir: Path) -> None:
@@ -172,8 +173,27 @@ def test_when_a_part_dies_the_rest_ends_with_a_reason(data_dir: Path) -> None:
         (worker,) = [pid for pid in pids if command_line(pid).endswith(b"\0worker\0")]
         os.kill(worker, signal.SIGKILL)
         assert up.process.wait(60) == 2
-        assert "A part of Bump has ended" in up.log.read_text()
+        assert "A part of Bump has ended by itself: the worker" in up.log.read_text()
         assert not [pid for pid in pids if command_line(pid)]
+
+
+@pytest.mark.parametrize(
+    ("server", "title"),
+    [("valkey", b"valkey-server "), ("postgres", b"\0-D\0")],
+    ids=["valkey", "postgres"],
+)
+def test_when_a_server_dies_the_rest_ends_and_names_it(
+    data_dir: Path, server: str, title: bytes
+) -> None:
+    with running(data_dir) as up:
+        pids = up.descendants()
+        (killed,) = [pid for pid in pids if title in command_line(pid)]
+        os.kill(killed, signal.SIGKILL)
+        assert up.process.wait(60) == 2
+        said = up.log.read_text()
+        assert f"A part of Bump has ended by itself: {server}" in said
+        assert f"{server}.log" in said
+        wait_until_gone(*pids)
 
 
 def test_other_machines_are_not_served_without_a_key(data_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """A generator without a model: it finds what sets a history apart and says so, with evidence."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 from service.domain.interaction import Interaction, history_order
@@ -61,12 +62,14 @@ def candidates(history: Sequence[Interaction], population: Population) -> list[C
     attributes = categorical_attributes(ordered, population)
     names = titles(ordered)
     values = [value.name for attribute in attributes for value in attribute.values]
-    phrases = salient_phrases(
+    salient = salient_phrases(
         read_texts([interaction.text for interaction in ordered]),
         population,
         never_alone={fold(word) for name in (*names, *values) for word in name.split()},
         conversation=is_conversation([interaction.type for interaction in ordered]),
     )
+    told = {_spaced(value) for value in values}
+    phrases = [phrase for phrase in salient if _spaced(phrase.subject) not in told]
     changed = shifts(ordered, phrases, attributes)
     lasting = [phrase for phrase in phrases if phrase.surface not in changed.subjects]
     found = find_themes(lasting, len(ordered))
@@ -78,3 +81,8 @@ def candidates(history: Sequence[Interaction], population: Population) -> list[C
         *rhythm_candidates(ordered, population),
         *example_candidates(ordered, found, names),
     ]
+
+
+def _spaced(name: str) -> str:
+    """Folded words of `name`, so that "gluten-free" and "gluten free" are the same."""
+    return " ".join(fold(word) for word in re.split(r"[-_\s]+", name))

@@ -1,11 +1,12 @@
 """Telling words that can name a subject from verbs, adverbs and adjectives, without a tagger."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.generators.reading.corpus import Corpus
+from service.generators.reading.corpus import Corpus, fold
 from service.generators.reading.vocabulary import (
     AFTER_NOUN,
     AFTER_OTHER,
@@ -23,6 +24,10 @@ _ADJECTIVE_ENDINGS = ("al", "ive", "ic", "ary", "ant", "ent", "ing", "ed", "ian"
 # Share of uses in front of another word from which a word only qualifies.
 _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS = 0.4, 0.8
 _MOSTLY = 0.6
+_LETTER_RUN = re.compile(r"[^\W\d_]{3}")
+# "s3", "f7", "k8": how code and keys name things with fewer letters.
+_SHORT_CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
+_MAX_DIGIT_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,27 @@ def _unqualifying(corpus: Corpus, among: NDArray[np.bool_]) -> NDArray[np.bool_]
     adjectives = _ends(corpus, among, _ADJECTIVE_ENDINGS)
     limit = np.where(adjectives, _QUALIFIES_OFTEN, _QUALIFIES_NEARLY_ALWAYS)
     return qualifying < limit * np.maximum(_occurrences(corpus), 1)
+
+
+def wordlike(corpus: Corpus) -> NDArray[np.bool_]:
+    """Words (V,) that read as such: no emoticons, paths, serial numbers or scraps of letters."""
+    # VAT, E2 or TCP/IP: capitals vouch for what is short.
+    capitals = {
+        fold(form)
+        for form in corpus.forms
+        if form.isupper() and len(form) > 1 and form.replace("/", "").isalnum()
+    }
+    like = (word in capitals or _is_wordlike(word) for word in corpus.words)
+    return np.fromiter(like, np.bool_, len(corpus.words))
+
+
+def _is_wordlike(word: str) -> bool:
+    if not word.isascii() or _SHORT_CODE.fullmatch(word):
+        return True
+    digits = sum(map(str.isdigit, word))
+    if "/" in word or digits > _MAX_DIGIT_SHARE * len(word):
+        return False
+    return _LETTER_RUN.search(word) is not None
 
 
 def addressees(corpus: Corpus) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from service.domain.interaction import Interaction
 from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
-from service.generators.extractive.wording import activity, listed, percent, plain, plural
+from service.generators.extractive.wording import activity, listed, percent, plain, plural, spoken
 from service.generators.population import Population
 from service.generators.reading.attributes import DECADE, categories, rating
 
@@ -48,6 +48,10 @@ class Value:
     rated: int
     mean: float
     usual_mean: float
+
+    @property
+    def spoken(self) -> str:
+        return spoken(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ def _favoured(attribute: Attribute, history: Sequence[Interaction], rank: int) -
     first, *others = values
     # One share is enough to judge by; more would cost the budget other statements.
     named = attribute.named(
-        [f"{first.name} ({percent(first.share)} of {nouns})", *(value.name for value in others)]
+        [f"{first.spoken} ({percent(first.share)} of {nouns})", *(v.spoken for v in others)]
     )
     far = all(value.share >= _FAR_MORE * value.usual for value in values)
     verb = "Goes for" if any(value.rated for value in values) else "Cares about"
@@ -181,7 +185,7 @@ def _frequent(attribute: Attribute, history: Sequence[Interaction], rank: int) -
     if not values:
         return None
     size = len(attribute.texts)
-    named = listed([f"{value.name} ({len(value.texts)} of {size})" for value in values])
+    named = listed([f"{value.spoken} ({len(value.texts)} of {size})" for value in values])
     noun = attribute.noun
     text = f"The most common {f'{noun} is' if len(values) == 1 else f'{plural(noun)} are'} {named}."
     return _about(attribute, values, "more", text, history, values[0].share, rank)
@@ -203,7 +207,7 @@ def _shunned(attribute: Attribute, history: Sequence[Interaction], rank: int) ->
         return None
     first, *others = values
     share = f"{percent(first.share)}, where {percent(first.usual)} is usual"
-    named = attribute.named([f"{first.name} ({share})", *(value.name for value in others)])
+    named = attribute.named([f"{first.spoken} ({share})", *(v.spoken for v in others)])
     text = f"Seldom goes for {named}."
     return _about(attribute, values, "less", text, history, -values[0].z / _FULL_Z, rank)
 
@@ -260,7 +264,7 @@ def _strictness(history: Sequence[Interaction], population: Population) -> Candi
 
 
 def _averaged(value: Value) -> str:
-    return f"{value.name} ({value.mean:.1f} over {value.rated})"
+    return f"{value.spoken} ({value.mean:.1f} over {value.rated})"
 
 
 def _about(

@@ -11,7 +11,7 @@ from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.preferences import Attribute
-from service.generators.extractive.wording import activity, listed
+from service.generators.extractive.wording import activity, listed, spoken
 
 MIN_INTERACTIONS = 20
 _MIN_SPAN = timedelta(days=7)
@@ -134,9 +134,10 @@ def _named(subjects: Sequence[_Subject]) -> str:
 
 
 def _one_group(subjects: Sequence[_Subject]) -> str:
-    names = [subject.name for subject in subjects]
     attribute = subjects[0].group
-    return attribute.named(names) if attribute else listed(names)
+    if attribute is None:
+        return listed([subject.name for subject in subjects])
+    return attribute.named([spoken(subject.name) for subject in subjects])
 
 
 def _log_ratio(hits: int, size: int, other_hits: int, other_size: int) -> float:

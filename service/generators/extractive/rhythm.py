@@ -84,11 +84,12 @@ def _weekends(
         return None
     at_weekend = [i.occurred_at.astimezone(UTC).weekday() in _WEEKEND for i in history]
     support = [position for position, weekend in enumerate(at_weekend) if weekend is not rarely]
-    how = "Hardly ever active" if rarely else "Mostly active"
+    how = "Hardly ever" if rarely else "Mostly"
+    text = f"{how} active at weekends ({percent(share)} of active days)."
     return make_candidate(
         StatementKind.RHYTHM,
         "weekends",
-        f"{how} at weekends ({percent(share)} of active days).",
+        text if share else "Never active at weekends.",
         history,
         support,
         distinctiveness=abs(share - usual),

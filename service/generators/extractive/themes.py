@@ -132,7 +132,7 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
         return _frequent_theme(theme, doing, share > _MOSTLY, rank)
     named = listed(theme.surfaces)
     if theme.loose:
-        return f"Also mentions {named}."
+        return f"Mentions {named}."
     if count < _FEW:
         nouns = doing.nouns if count > 1 else doing.noun
         return f"{capitalised(doing.verb)} {named} now and then ({number_word(count)} {nouns})."
@@ -145,10 +145,7 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
 
 
 def _frequent_theme(theme: Theme, doing: Activity, mostly: bool, rank: int) -> str:
-    verb, _, preposition = capitalised(doing.verb).partition(" ")
-    opening = f"Often {doing.verb}"
-    if mostly:
-        opening = f"{verb} mostly {preposition}" if preposition else f"Mostly {doing.verb}"
+    opening = f"{'Mostly' if mostly else 'Often'} {doing.verb}"
     if len(theme.phrases) < 3:
         return f"{opening} {listed(theme.surfaces)}."
     head, rest = theme.surfaces[0], listed(theme.surfaces[1:])

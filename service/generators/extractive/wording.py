@@ -14,6 +14,7 @@ _PRIVATE = re.compile(
     r"|(?<!\w)/?u/\w+",
     re.IGNORECASE,
 )
+_SLUG = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:[-_][a-z0-9]+)+")
 _SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s")
 
 
@@ -66,7 +67,7 @@ _ACTIVITIES = {
     "workout": Activity("trains", "workout"),
 }
 _NUMBERS = ("no", "one", "two", "three", "four")
-_ANY = Activity("comes back to", "interaction")
+_ANY = Activity("brings up", "interaction")
 
 
 def activity(types: Sequence[str]) -> Activity:
@@ -88,6 +89,11 @@ def listed(parts: Sequence[str], conjunction: str = "and") -> str:
 
 def quoted(parts: Sequence[str]) -> str:
     return listed([f'"{part}"' for part in parts])
+
+
+def spoken(value: str) -> str:
+    """A slug ("baby-sleep", "data_modelling") with spaces; anything else as it is."""
+    return re.sub("[-_]", " ", value) if _SLUG.fullmatch(value) else value
 
 
 def plural(noun: str) -> str:

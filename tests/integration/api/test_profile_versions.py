@@ -54,12 +54,14 @@ async def test_one_version_can_be_read_after_it_was_superseded(
     await post(client, event(10))
     await work_off(worker)
     kept = await get(client, f"{PROFILE}/versions/1")
-    assert kept == {**first, "status": "superseded"}
+    assert kept == {**first, "status": "superseded", "stale": None}
 
 
 async def test_versions_that_do_not_exist_are_not_found(
     client: httpx2.AsyncClient, worker: Worker
 ) -> None:
+    problem(await client.get(f"{PROFILE}/versions"), 404, "user-not-found")
+    await post(client, event(1))
     problem(await client.get(f"{PROFILE}/versions"), 404, "profile-not-found")
     await write_profile(client, worker)
     problem(await client.get(f"{PROFILE}/versions/2"), 404, "version-not-found")

@@ -142,7 +142,7 @@ async def test_after_an_erasure_there_is_no_such_user(
     await client.delete(USER)
     for path in ("profile", "interactions", "export"):
         problem(await client.get(f"{USER}/{path}"), 404, "user-not-found")
-    problem(await client.get(f"{USER}/profile/versions"), 404, "profile-not-found")
+    problem(await client.get(f"{USER}/profile/versions"), 404, "user-not-found")
     problem(await client.delete(USER), 404, "user-not-found")
 
 
@@ -165,7 +165,7 @@ async def test_paused_profiling_writes_nothing_until_it_is_on_again(
     assert paused.json() == {"user_id": "ana", "profiling": "paused"}
     await post(client, event(7))
     await work_off(worker)
-    problem(await client.get(f"{USER}/profile/versions"), 404, "profile-not-found")
+    problem(await client.get(f"{USER}/profile/versions"), 409, "profiling-paused")
     await client.put(f"{USER}/profiling", json={"profiling": "on"})
     await work_off(worker)
     assert (await get(client, f"{USER}/profile"))["revision"] == 2

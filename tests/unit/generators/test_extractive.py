@@ -14,6 +14,7 @@ from service.domain.tokens import estimate_tokens
 from service.generators.extractive import ExtractiveGenerator, candidates, write_draft
 from service.generators.extractive.candidate import MAX_EVIDENCE
 from service.generators.extractive.selection import Weights, select
+from service.generators.extractive.wording import activity, spoken
 from service.generators.population import Population
 from tests.unit.generators.histories import (
     BAKER,
@@ -79,6 +80,56 @@ def test_names_addresses_links_and_control_tokens_stay_out():
     assert "lighthouse lens" in text
     for private in ("frodo", "shire", "http", "example", "matthew", "im_start", "samwise", "<"):
         assert private not in text
+
+
+def test_chat_fillers_emoticons_and_paths_are_no_interests():
+    texts = [
+        "pls, the router x.x tmp/selfgz67883797 btw hehe",
+        "thx, unplugged the router x.x tmp/selfgz67883797 btw hehe",
+        "the router again x.x tmp/selfgz67883797, pls, thx, unknown",
+        "router and VAT return tmp/selfgz67883797, thx, pls, unknown",
+        "router and VAT, btw hehe unknown",
+    ]
+    text = said(write_draft(history(texts), EMPTY, 160), StatementKind.INTEREST)
+    assert "router" in text
+    assert "VAT" in text
+    for junk in ("pls", "thx", "btw", "hehe", "unknown", "x.x", "selfgz"):
+        assert junk not in text
+
+
+def test_phrases_that_do_not_go_together_are_mentioned():
+    texts = [
+        "The tulips bloom.",
+        "About tulips.",
+        "A violin.",
+        "My violin.",
+        "Oysters!",
+        "Oysters?",
+    ]
+    text = said(write_draft(history(texts), EMPTY, 160), StatementKind.INTEREST)
+    assert "Mentions " in text
+    assert "Also" not in text
+
+
+def test_slugs_are_shown_with_spaces_and_not_repeated_as_a_theme():
+    def cook(diet: str) -> list[Interaction]:
+        attributes = [{"diet": diet}] * 8
+        return history([f"Loaf {i}, gluten free." for i in range(8)], attributes=attributes)
+
+    users = [cook("gluten-free"), *(cook("dairy-free") for _ in range(7))]
+    draft = write_draft(users[0], population_of(*users), 160)
+    assert "gluten free (100% of messages)" in said(draft, StatementKind.PREFERENCE)
+    assert "gluten" not in said(draft, StatementKind.INTEREST)
+
+
+def test_dates_and_names_are_no_slugs():
+    assert spoken("data_modelling") == "data modelling"
+    assert [spoken(value) for value in ("2024-01-31", "Film-Noir")] == ["2024-01-31", "Film-Noir"]
+
+
+def test_mixed_interactions_are_spoken_of_neutrally():
+    neutral = activity(["note", "search"])
+    assert (neutral.verb, neutral.infinitive) == ("brings up", "bring up")
 
 
 def test_categories_are_compared_with_the_population():
@@ -161,6 +212,12 @@ def test_an_evening_habit_is_a_rhythm():
     statements = all_said(at([evening(day) for day in range(20)]))
     rhythm = [s.text for s in statements if s.kind is StatementKind.RHYTHM]
     assert any("UTC (100% of active hours" in text for text in rhythm)
+
+
+def test_a_user_of_weekdays_alone_is_never_active_at_weekends():
+    weekdays = [day for day in range(40) if evening(day).weekday() < 5]
+    statements = all_said(at([evening(day) for day in weekdays]))
+    assert "Never active at weekends." in [statement.text for statement in statements]
 
 
 def test_dates_without_a_clock_time_have_no_rhythm():
