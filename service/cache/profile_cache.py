@@ -163,7 +163,7 @@ class ProfileCache:
         )
         if stored == _TOO_LATE:
             await self._attempt(lambda: self._redis.delete(revision_key), outdates=[revision_key])
-        return stored == _STORED
+        return bool(stored == _STORED)
 
     async def raise_revisions(self, project_id: str, revisions: Mapping[str, int]) -> None:
         """Tell readers that histories have moved on. Call it after the commit."""

@@ -27,7 +27,7 @@ _MOSTLY = 0.6
 _LETTER_RUN = re.compile(r"[^\W\d_]{3}")
 # "s3", "f7", "k8": how code and keys name things with fewer letters.
 _SHORT_CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
-_MAX_DIGIT_SHARE = 1 / 3
+_MAX_DIGIT_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _is_wordlike(word: str) -> bool:
     if not word.isascii() or _SHORT_CODE.fullmatch(word):
         return True
     digits = sum(map(str.isdigit, word))
-    if "/" in word or digits > _MAX_DIGIT_SHARE * len(word):
+    if digits > _MAX_DIGIT_SHARE * len(word):
         return False
     return _LETTER_RUN.search(word) is not None
 
