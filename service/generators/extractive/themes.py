@@ -12,6 +12,7 @@ from service.domain.profile import StatementKind
 from service.generators.extractive.candidate import Candidate, make_candidate
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.wording import (
+    NEUTRAL,
     Activity,
     activity,
     capitalised,
@@ -146,6 +147,8 @@ def _sentence(theme: Theme, rank: int, history: Sequence[Interaction]) -> str:
 
 def _frequent_theme(theme: Theme, doing: Activity, mostly: bool, rank: int) -> str:
     opening = f"{'Mostly' if mostly else 'Often'} {doing.verb}"
+    if mostly and doing is NEUTRAL:
+        opening = "Is mostly about"
     if len(theme.phrases) < 3:
         return f"{opening} {listed(theme.surfaces)}."
     head, rest = theme.surfaces[0], listed(theme.surfaces[1:])

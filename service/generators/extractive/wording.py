@@ -67,17 +67,17 @@ _ACTIVITIES = {
     "workout": Activity("trains", "workout"),
 }
 _NUMBERS = ("no", "one", "two", "three", "four")
-_ANY = Activity("brings up", "interaction")
+NEUTRAL = Activity("brings up", "interaction")
 
 
 def activity(types: Sequence[str]) -> Activity:
     """How to speak of interactions of these types; neutral when they are mixed or unknown."""
     distinct = set(types)
     if len(distinct) != 1:
-        return _ANY
+        return NEUTRAL
     parts = re.split(r"[^a-z]+", distinct.pop().lower())
     known = (_ACTIVITIES.get(part.removesuffix("s")) for part in reversed(parts))
-    return next(filter(None, known), _ANY)
+    return next(filter(None, known), NEUTRAL)
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
