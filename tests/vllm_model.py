@@ -62,8 +62,22 @@ def make_tiny_model(directory: Path) -> None:
         eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TURN),
         pad_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
     )
-    Qwen2ForCausalLM(config).save_pretrained(directory)
+    model = Qwen2ForCausalLM(config)
+    _end_only_when_nothing_else_may_follow(model, config.eos_token_id)
+    model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+def _end_only_when_nothing_else_may_follow(model: Qwen2ForCausalLM, end: int) -> None:
+    """Random weights would end a turn by chance; tests need answers as long as they ask for.
+
+    One dimension of the residual stream is made large and equal for every token, and only the end
+    of the turn is scored by it, very low. Guided decoding can still end where it must.
+    """
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = 0.2
+        model.lm_head.weight[:, 0] = 0.0
+        model.lm_head.weight[end, 0] = -10.0
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
