@@ -16,7 +16,8 @@ if sha256sum --check --status "$stamp" 2>/dev/null; then
     exit 0
 fi
 
-pip_find_links=${PIP_FIND_LINKS:-}
+# pip's setting, from the environment or its files, which uv does not read.
+pip_find_links=${PIP_FIND_LINKS:-$(.venv/bin/python -m pip config get global.find-links 2>/dev/null || true)}
 export UV_FIND_LINKS=${UV_FIND_LINKS:-${pip_find_links// /,}}
 
 install() {
