@@ -112,15 +112,29 @@ def ingest(bump: httpx2.Client) -> list[str]:
 
 
 def write_profiles(bump: httpx2.Client, users: list[str]) -> None:
-    """Have every profile written anew: the ones stored may be of an older version of the code."""
+    """Wait for every profile, then have it written anew.
+
+    The first round counts everybody, so that the second sees each user against all the others;
+    and what an older version of the code wrote is replaced.
+    """
     columns = (TextColumn("Writing profiles"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        for user_id in users:
+            wait_for_profile(bump, user_id)
         for user_id in progress.track(users):
             path = f"/v1/users/{user_id}/profile/regenerate"
             response = bump.post(path, params={"wait": PROFILE_SECONDS})
             response.raise_for_status()
             if not response.json()["done"]:
                 sys.exit(f"{user_id} has no new profile after {PROFILE_SECONDS} s.")
+
+
+def wait_for_profile(bump: httpx2.Client, user_id: str) -> None:
+    deadline = time.monotonic() + PROFILE_SECONDS
+    while bump.get(f"/v1/users/{user_id}/profile").status_code != 200:
+        if time.monotonic() > deadline:
+            sys.exit(f"{user_id} has no profile after {PROFILE_SECONDS} s.")
+        time.sleep(0.1)
 
 
 def show_profile(bump: httpx2.Client, user_id: str) -> None:
