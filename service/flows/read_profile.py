@@ -25,13 +25,17 @@ _REVISION_POLL_SECONDS = (0.05, 0.1, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class ServedProfile:
-    """What a reader gets: final JSON bytes. `stale`: the history has moved on since."""
+    """What a reader gets: final JSON bytes. `stale`: the history has moved on since.
+
+    `prompt_statements` is for prompts: a JSON array of [text, tokens], neutralised.
+    """
 
     version: int
     revision: int
     stale: bool
     etag: str
     body: bytes
+    prompt_statements: bytes
 
 
 class ProfileReader:
@@ -179,4 +183,5 @@ def _served(entry: Entry, revision: int) -> ServedProfile | None:
         stale=stale,
         etag=entry.stale_etag if stale else entry.fresh_etag,
         body=entry.stale_body if stale else entry.fresh_body,
+        prompt_statements=entry.prompt_statements,
     )
