@@ -6,11 +6,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.api import health, interactions, personalize, problems, profiles, users
@@ -33,9 +34,18 @@ problem documents (RFC 9457) with a stable `type`.
 
 
 class _Application(DocumentedApi):
-    def build_middleware_stack(self) -> ASGIApp:
-        # Around Starlette's own middleware, which costs as much as a whole cached read.
-        return Observation(HotRoutes(super().build_middleware_stack()))
+    """FastAPI behind what must see every request first.
+
+    Its own middleware stands further in, behind code that costs as much as a whole cached read.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._front: ASGIApp = Observation(HotRoutes(super().__call__))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await self._front(scope, receive, send)
 
 
 def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
