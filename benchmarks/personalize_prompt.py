@@ -11,7 +11,7 @@ from benchmarks.load import Load, http_request
 from benchmarks.measurement import Measurement, Target
 from benchmarks.reads import SECONDS, cached_profiles, in_turn, read_limit
 from benchmarks.stack import Stack
-from service.domain.prompts import Message, assemble, count_tokens
+from service.domain.prompts import Message, assemble, count_tokens, safe_statements
 
 PROJECT = "personalize-prompt"
 USERS = 200
@@ -70,6 +70,9 @@ def _fits(chance: random.Random, messages: list[Message]) -> bool:
         " ".join(chance.choices(_WORDS, k=chance.randrange(1, 40)))
         for _ in range(chance.randrange(1, 20))
     ]
-    prompt = assemble(messages, statements, profile_budget=budget)
-    spent = count_tokens(prompt.messages) - count_tokens(messages)
+    before = count_tokens(messages)
+    prompt = assemble(
+        messages, safe_statements(statements), messages_tokens=before, profile_budget=budget
+    )
+    spent = count_tokens(prompt.messages) - before
     return spent <= budget and prompt.tokens == count_tokens(prompt.messages)

@@ -6,15 +6,17 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.api import health, interactions, personalize, problems, profiles, users
 from service.api.authentication import Authenticator
-from service.api.hot_route import HotRoute
+from service.api.hot_routes import HotRoutes
 from service.api.observation import Observation
 from service.api.openapi import DocumentedApi
 from service.config import Settings
@@ -31,6 +33,21 @@ problem documents (RFC 9457) with a stable `type`.
 """
 
 
+class _Application(DocumentedApi):
+    """FastAPI behind what must see every request first.
+
+    Its own middleware stands further in, behind code that costs as much as a whole cached read.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._front: ASGIApp = Observation(HotRoutes(super().__call__))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await self._front(scope, receive, send)
+
+
 def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
     """The application. Resources open with its lifespan and close with it."""
 
@@ -45,7 +62,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
         finally:
             await runtime.close()
 
-    app = DocumentedApi(
+    app = _Application(
         title="Bump",
         version=__version__,
         description=_DESCRIPTION,
@@ -58,8 +75,6 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
     for module in (health, interactions, profiles, users, personalize):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(HotRoute, route=profiles.hot_route, endpoint=profiles.read_profile)
-    app.add_middleware(Observation)  # added last, so it sees every request first
     return app
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope as ConnectionScope
 
+from service.api.headers import header
 from service.db.projects import LiveKey, Scope, find_live_key, secret_digest, split_key
 from service.db.session import Database
 from service.errors import Forbidden, Unauthenticated
@@ -33,20 +35,20 @@ class Authenticator:
         self._loopback = Caller(loopback_project, frozenset(Scope)) if loopback_project else None
         self._remembered: dict[str, tuple[float, LiveKey | None]] = {}
 
-    async def authenticate(self, connection: HTTPConnection, scope: Scope) -> Caller:
-        """Raises Unauthenticated without a live key, Forbidden without the scope."""
+    async def authenticate(self, connection: ConnectionScope, needed: Scope) -> Caller:
+        """Raises Unauthenticated without a live key, Forbidden without the scope `needed`."""
         caller = await self._caller(connection)
-        if scope not in caller.scopes and Scope.ADMIN not in caller.scopes:
-            raise Forbidden(f"This key lacks the scope '{scope}'.", scope=scope.value)
+        if needed not in caller.scopes and Scope.ADMIN not in caller.scopes:
+            raise Forbidden(f"This key lacks the scope '{needed}'.", scope=needed.value)
         return caller
 
-    async def _caller(self, connection: HTTPConnection) -> Caller:
-        header = connection.headers.get("authorization")
-        if header is None:
-            if self._loopback and _is_loopback(connection):
+    async def _caller(self, connection: ConnectionScope) -> Caller:
+        authorization = header(connection, b"authorization")
+        if authorization is None:
+            if self._loopback and _is_loopback(HTTPConnection(connection)):
                 return self._loopback
             raise Unauthenticated("Send an API key: `Authorization: Bearer bump_…`.")
-        kind, _, credentials = header.partition(" ")
+        kind, _, credentials = authorization.partition(" ")
         parts = split_key(credentials.strip()) if kind.lower() == "bearer" else None
         if parts is None:
             raise Unauthenticated("The Authorization header does not hold a key of this service.")

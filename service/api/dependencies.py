@@ -7,7 +7,7 @@ import orjson
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from service.api.authentication import Caller
+from service.api.authentication import Authenticator, Caller
 from service.db.projects import Scope
 from service.domain.interaction import MAX_USER_ID_CHARS, user_id_problem
 from service.errors import InvalidField, TooLarge
@@ -25,8 +25,8 @@ async def get_runtime(request: Request) -> Runtime:
 
 def caller_with(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     async def authenticate(request: Request) -> Caller:
-        caller: Caller = await request.app.state.authenticator.authenticate(request, scope)
-        return caller
+        authenticator: Authenticator = request.app.state.authenticator
+        return await authenticator.authenticate(request.scope, scope)
 
     return authenticate
 

@@ -111,7 +111,13 @@ async def assemble_prompt(
     body: PromptIn, caller: PersonalizeCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:
     """The personalised messages, without generation. Works without a downstream model."""
-    prompt = await _prompt(body, caller.project_id, runtime)
+    # Short valid calls do not come here: `hot_routes` answers them.
+    return await prompt_document(body, caller.project_id, runtime)
+
+
+async def prompt_document(body: PromptIn, project_id: str, runtime: Runtime) -> dict[str, Any]:
+    """`PromptOut` as plain types, for what the caller asked."""
+    prompt = await _prompt(body, project_id, runtime)
     return {
         **_profile_used(prompt),
         "messages": [{"role": m.role, "content": m.content} for m in prompt.prompt.messages],

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Scope as ASGIScope
 
 from service.api.dependencies import (
     AdminCaller,
@@ -13,7 +13,6 @@ from service.api.dependencies import (
     RuntimeDep,
     StrictJsonRoute,
     UserId,
-    checked_user_id,
 )
 from service.api.documents import (
     CorrectionsIn,
@@ -23,8 +22,8 @@ from service.api.documents import (
     RollbackIn,
     VersionList,
 )
+from service.api.headers import header
 from service.api.problems import documented
-from service.db.projects import Scope
 from service.domain.profile import (
     Corrections,
     Profile,
@@ -55,26 +54,6 @@ Wait = Annotated[
 ]
 
 
-async def read_profile(request: Request) -> Response:
-    """The hot read: bytes from the cache to the socket, without FastAPI in between."""
-    state = request.app.state
-    caller = await state.authenticator.authenticate(request, Scope.READ)
-    user_id = await checked_user_id(request.path_params["user_id"])
-    reader = state.runtime.reader
-    min_revision, wait = _read_your_writes(request) if request.url.query else (0, 0.0)
-    if min_revision or wait:
-        served = await reader.read_at_least(
-            caller.project_id, user_id, min_revision=min_revision, wait=wait
-        )
-    else:
-        served = await reader.read_existing(caller.project_id, user_id)
-    return _conditional(request, served)
-
-
-# Answered ahead of FastAPI's routes, whose dispatch costs more than the whole read.
-hot_route = Route("/v1/users/{user_id}/profile", read_profile, methods=["GET"])
-
-
 @router.get(
     "/profile",
     response_model=ProfileOut,
@@ -83,6 +62,8 @@ hot_route = Route("/v1/users/{user_id}/profile", read_profile, methods=["GET"])
 async def get_profile(
     request: Request,
     user_id: UserId,
+    caller: ReadCaller,
+    runtime: RuntimeDep,
     min_revision: Annotated[
         int, Query(ge=0, le=_MAX_REVISION, description="a revision that ingest returned")
     ] = 0,
@@ -92,8 +73,14 @@ async def get_profile(
 
     Answers 304 to a matching `If-None-Match`; 409 `revision-not-reached` when `wait` is over.
     """
-    # This is the documentation of `hot_route`, which stands in front of it.
-    return await read_profile(request)
+    # Calls without query parameters do not come here: `hot_routes` answers them.
+    if min_revision or wait:
+        served = await runtime.reader.read_at_least(
+            caller.project_id, user_id, min_revision=min_revision, wait=wait
+        )
+    else:
+        served = await runtime.reader.read_existing(caller.project_id, user_id)
+    return conditional(request.scope, served)
 
 
 @router.get("/profile/versions", response_model=VersionList, responses=documented(NotFound))
@@ -213,27 +200,10 @@ async def roll_back_profile(
     return _document(written)
 
 
-def _read_your_writes(request: Request) -> tuple[int, float]:
-    return (
-        int(_number(request, "min_revision", 0, _MAX_REVISION)),
-        _number(request, "wait", 0, MAX_WAIT_SECONDS),
-    )
-
-
-def _number(request: Request, name: str, low: float, high: float) -> float:
-    text = request.query_params.get(name, "0")
-    try:
-        value: float = int(text) if name == "min_revision" else float(text)
-    except ValueError:
-        raise InvalidField((name, "must be a number")) from None
-    if not low <= value <= high:
-        raise InvalidField((name, f"must be between {low} and {high}"))
-    return value
-
-
-def _conditional(request: Request, served: ServedProfile) -> Response:
+def conditional(request: ASGIScope, served: ServedProfile) -> Response:
+    """The profile, or 304 where the caller has it already (RFC 9110, 13.1.2)."""
     headers = {"ETag": served.etag, "Cache-Control": "private, no-cache"}
-    candidates = request.headers.get("if-none-match", "")
+    candidates = header(request, b"if-none-match") or ""
     if candidates and (served.etag in candidates or candidates.strip() == "*"):
         return Response(status_code=304, headers=headers)
     return Response(served.body, media_type="application/json", headers=headers)

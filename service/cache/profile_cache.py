@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from service.cache.breaker import CircuitBreaker
 from service.cache.entry import Entry, user_digest
+from service.cache.pipelined_reads import PipelinedReads, Value
 from service.errors import Unavailable
 
 BLOCKED_VERSION = 2**53
@@ -70,10 +71,6 @@ class NoHit(Enum):
     UNAVAILABLE = "unavailable"
 
 
-# What Redis holds for one user: the entry and the revision.
-_Stored = tuple[bytes | None, bytes | None] | NoHit
-
-
 class WriteToken(NamedTuple):
     """The right to write one entry: the key it lives under and its secret value."""
 
@@ -85,9 +82,16 @@ class ProfileCache:
     """The cache of one process. No method raises when Redis is down, except `block`."""
 
     def __init__(
-        self, redis: Redis, *, retry_after: float, profile_ttl: int, revision_ttl: int
+        self,
+        redis: Redis,
+        reads: PipelinedReads,
+        *,
+        retry_after: float,
+        profile_ttl: int,
+        revision_ttl: int,
     ) -> None:
         self._redis = redis
+        self._reads = reads
         self._breaker = CircuitBreaker(retry_after)
         self._profile_ttl_ms = profile_ttl * 1000
         self._revision_ttl_ms = revision_ttl * 1000
@@ -95,14 +99,13 @@ class ProfileCache:
         self._raise = redis.register_script(_RAISE)
         # Revision keys that Redis should have been told of while it was away.
         self._outdated: set[str] = set()
-        self._reads: list[tuple[str, str, asyncio.Future[_Stored]]] = []
-        self._flushes: set[asyncio.Task[None]] = set()
 
     async def read(self, project_id: str, user_id: str) -> Hit | NoHit:
         """The entry and the newest revision, in one round trip that concurrent reads share."""
-        stored = await self._read_shared(*_keys(project_id, user_id))
-        if isinstance(stored, NoHit):
-            return stored
+        keys = _keys(project_id, user_id)
+        stored: list[Value] | None = await self._attempt(lambda: self._reads.mget(*keys))
+        if stored is None:
+            return NoHit.UNAVAILABLE
         data, revision = stored
         if data is None:
             return NoHit.MISS
@@ -203,36 +206,8 @@ class ProfileCache:
         return bool(await self._attempt(self._redis.ping))
 
     async def close(self) -> None:
+        self._reads.close()
         await self._redis.aclose()
-
-    async def _read_shared(self, entry_key: str, revision_key: str) -> _Stored:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Stored] = loop.create_future()
-        if not self._reads:
-            loop.call_soon(self._flush_reads)
-        self._reads.append((entry_key, revision_key, future))
-        return await future
-
-    def _flush_reads(self) -> None:
-        reads, self._reads = self._reads, []
-        task = asyncio.get_running_loop().create_task(self._answer(reads))
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
-
-    async def _answer(self, reads: list[tuple[str, str, asyncio.Future[_Stored]]]) -> None:
-        keys = [key for entry_key, revision_key, _ in reads for key in (entry_key, revision_key)]
-        try:
-            values = await self._attempt(lambda: self._redis.mget(keys))
-        except Exception:
-            log.exception("cache_read_failed")
-            values = None  # whatever it was, nobody may wait for ever
-        for position, (_, _, future) in enumerate(reads):
-            if future.done():
-                continue
-            if values is None:
-                future.set_result(NoHit.UNAVAILABLE)
-            else:
-                future.set_result((values[2 * position], values[2 * position + 1]))
 
     async def _attempt(
         self, operation: Callable[[], Awaitable[Any]], *, outdates: Sequence[str] = ()
@@ -285,6 +260,7 @@ def open_cache(
     )
     return ProfileCache(
         Redis.from_pool(pool),
+        PipelinedReads(url, timeout=timeout),
         retry_after=retry_after,
         profile_ttl=profile_ttl,
         revision_ttl=revision_ttl,

@@ -7,6 +7,7 @@ authority. Its statements are neutralised when they are written and again when t
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.domain.interaction import Interaction
 from service.domain.tokens import estimate_tokens
@@ -71,6 +72,13 @@ class Message:
     content: str
 
 
+class SafeStatement(NamedTuple):
+    """A statement as it may stand in a prompt; `tokens` covers it and its line break."""
+
+    text: str
+    tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Messages for the downstream model. `statements` of the profile made it into the budget."""
@@ -94,22 +102,33 @@ def neutralise(text: str) -> str:
     return _IMPERATIVES.sub("(removed)", text)
 
 
+def safe_statements(statements: Iterable[str]) -> tuple[SafeStatement, ...]:
+    """`statements` neutralised and counted; what leaves nothing to say is left out."""
+    neutral = (neutralise(statement) for statement in statements)
+    return tuple(SafeStatement(text, estimate_tokens(text) + 1) for text in neutral if text)
+
+
 def assemble(
-    messages: Sequence[Message], statements: Iterable[str], *, profile_budget: int
+    messages: Sequence[Message],
+    statements: Sequence[SafeStatement],
+    *,
+    messages_tokens: int,
+    profile_budget: int,
 ) -> Prompt:
     """`messages` with as much of the profile as fits into `profile_budget` tokens.
 
     The budget covers the statements, their delimiters and the guard. Statements are taken in
     order and the rest is left out, so that the same version always gives the same prefix.
-    Without statements the messages come back as they are.
+    Without statements the messages, which take `messages_tokens`, come back as they are.
     """
-    taken = _fitting([s for s in map(neutralise, statements) if s], profile_budget)
+    taken = _fitting(statements, profile_budget)
     if not taken:
-        return Prompt(tuple(messages), 0, count_tokens(messages))
-    block = _profile_block(taken)
-    with_guard = _add_guard(list(messages))
-    personalised = _prefix_first_user_message(with_guard, block)
-    return Prompt(tuple(personalised), len(taken), count_tokens(personalised))
+        return Prompt(tuple(messages), 0, messages_tokens)
+    guarded, guard_tokens = _add_guard(list(messages))
+    block = _profile_block([statement.text for statement in taken])
+    personalised, delimiter_tokens = _prefix_first_user_message(guarded, block)
+    tokens = guard_tokens + delimiter_tokens + sum(statement.tokens for statement in taken)
+    return Prompt(tuple(personalised), len(taken), messages_tokens + tokens)
 
 
 def profile_request(history: Sequence[Interaction], *, history_tokens: int) -> tuple[Message, ...]:
@@ -152,36 +171,42 @@ def _profile_block(statements: Sequence[str]) -> str:
     return "\n".join([PROFILE_OPEN, *statements, PROFILE_CLOSE])
 
 
-# Counted once: the guard and the delimiters are the same in every prompt.
+# Counted once: the guard and the delimiters are the same in every prompt. Counts add up, for no
+# piece of a word reaches over a line break.
+_BLANK_LINE = "\n\n"
+_BLANK_LINE_TOKENS = estimate_tokens(_BLANK_LINE)
+_GUARD_TOKENS = estimate_tokens(PROFILE_GUARD)
+_DELIMITER_TOKENS = estimate_tokens(_profile_block([]))
 _EMPTY_PROFILE_TOKENS = (
-    estimate_tokens(PROFILE_GUARD)
-    + estimate_tokens(_profile_block([]))
-    + 4
-    + 2 * MESSAGE_OVERHEAD_TOKENS
+    _GUARD_TOKENS + _DELIMITER_TOKENS + 2 * max(_BLANK_LINE_TOKENS, MESSAGE_OVERHEAD_TOKENS)
 )
 
 
-def _fitting(statements: Sequence[str], budget: int) -> list[str]:
+def _fitting(statements: Sequence[SafeStatement], budget: int) -> list[SafeStatement]:
     used = _EMPTY_PROFILE_TOKENS
-    taken: list[str] = []
+    taken: list[SafeStatement] = []
     for statement in statements:
-        used += estimate_tokens(statement) + 1
+        used += statement.tokens
         if used > budget:
             break
         taken.append(statement)
     return taken
 
 
-def _add_guard(messages: list[Message]) -> list[Message]:
+def _add_guard(messages: list[Message]) -> tuple[list[Message], int]:
+    """The messages with the guard, and the tokens that it adds."""
     if messages and messages[0].role == "system":
-        first = Message("system", f"{messages[0].content}\n\n{PROFILE_GUARD}")
-        return [first, *messages[1:]]
-    return [Message("system", PROFILE_GUARD), *messages]
+        first = Message("system", f"{messages[0].content}{_BLANK_LINE}{PROFILE_GUARD}")
+        return [first, *messages[1:]], _BLANK_LINE_TOKENS + _GUARD_TOKENS
+    added = MESSAGE_OVERHEAD_TOKENS + _GUARD_TOKENS
+    return [Message("system", PROFILE_GUARD), *messages], added
 
 
-def _prefix_first_user_message(messages: list[Message], block: str) -> list[Message]:
+def _prefix_first_user_message(messages: list[Message], block: str) -> tuple[list[Message], int]:
+    """The messages with the profile's block, and the tokens that it adds beside its statements."""
     for position, message in enumerate(messages):
         if message.role == "user":
-            prefixed = Message("user", f"{block}\n\n{message.content}")
-            return [*messages[:position], prefixed, *messages[position + 1 :]]
-    return [*messages, Message("user", block)]
+            prefixed = Message("user", f"{block}{_BLANK_LINE}{message.content}")
+            added = _DELIMITER_TOKENS + _BLANK_LINE_TOKENS
+            return [*messages[:position], prefixed, *messages[position + 1 :]], added
+    return [*messages, Message("user", block)], _DELIMITER_TOKENS + MESSAGE_OVERHEAD_TOKENS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from service.domain.prompts import Message, Prompt, assemble, count_tokens
+from service.domain.prompts import Message, Prompt, SafeStatement, assemble, count_tokens
 from service.errors import DownstreamNotConfigured, TooLarge
 from service.flows.read_profile import ProfileReader, ServedProfile
 from service.llm.client import ChatClient, Completion, Delta, Sampling
@@ -43,15 +43,21 @@ async def personalized_prompt(
 
     Raises TooLarge when the messages alone do not fit.
     """
-    room = limits.context - max_tokens - count_tokens(messages)
+    messages_tokens = count_tokens(messages)
+    room = limits.context - max_tokens - messages_tokens
     if room < 0:
         raise TooLarge(
-            f"The messages take about {count_tokens(messages)} tokens; with max_tokens "
+            f"The messages take about {messages_tokens} tokens; with max_tokens "
             f"{max_tokens} that is over the downstream model's context of {limits.context}."
         )
     profile = await reader.read(project_id, user_id)
     statements = _statements(profile) if profile else []
-    prompt = assemble(messages, statements, profile_budget=min(limits.profile, room))
+    prompt = assemble(
+        messages,
+        statements,
+        messages_tokens=messages_tokens,
+        profile_budget=min(limits.profile, room),
+    )
     return PersonalizedPrompt(prompt, profile if prompt.statements else None)
 
 
@@ -80,5 +86,5 @@ def configured(downstream: ChatClient | None) -> ChatClient:
     return downstream
 
 
-def _statements(profile: ServedProfile) -> list[str]:
-    return [statement["text"] for statement in orjson.loads(profile.body)["statements"]]
+def _statements(profile: ServedProfile) -> list[SafeStatement]:
+    return [SafeStatement(*statement) for statement in orjson.loads(profile.prompt_statements)]

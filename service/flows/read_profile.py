@@ -20,18 +20,23 @@ from service.telemetry import CACHE_READS
 # How long a reader waits for another process's fill before it asks Postgres itself.
 _FILL_WAIT_SECONDS = 0.25
 _FILL_POLL_SECONDS = 0.01
+_HITS = CACHE_READS.labels("hit")
 _REVISION_POLL_SECONDS = (0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedProfile:
-    """What a reader gets: final JSON bytes. `stale`: the history has moved on since."""
+    """What a reader gets: final JSON bytes. `stale`: the history has moved on since.
+
+    `prompt_statements` is for prompts: a JSON array of [text, tokens], neutralised.
+    """
 
     version: int
     revision: int
     stale: bool
     etag: str
     body: bytes
+    prompt_statements: bytes
 
 
 class ProfileReader:
@@ -46,7 +51,7 @@ class ProfileReader:
         """The serving profile, or None where there is none (unknown user, too new, paused)."""
         answer = await self._cache.read(project_id, user_id)
         if isinstance(answer, Hit):
-            CACHE_READS.labels("hit").inc()
+            _HITS.inc()
             return _served(answer.entry, answer.revision)
         CACHE_READS.labels(answer.value).inc()
         return await self._look_up_once(project_id, user_id, answer)
@@ -179,4 +184,5 @@ def _served(entry: Entry, revision: int) -> ServedProfile | None:
         stale=stale,
         etag=entry.stale_etag if stale else entry.fresh_etag,
         body=entry.stale_body if stale else entry.fresh_body,
+        prompt_statements=entry.prompt_statements,
     )

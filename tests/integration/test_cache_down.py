@@ -17,7 +17,7 @@ from tests.valkey_server import free_port, frozen, running_valkey
 
 LONG = 600.0
 BRIEF = 0.01
-ENTRY = Entry("p1", "u1", 1, 1, b"fresh", b"stale", '"f"', '"s"')
+ENTRY = Entry("p1", "u1", 1, 1, b"fresh", b"stale", '"f"', '"s"', b"[]")
 
 
 @asynccontextmanager

@@ -1,14 +1,9 @@
 """The OpenAPI document: a contract that clients are generated from."""
 
-import inspect
-from typing import Any
-
 import httpx2
 from fastapi import FastAPI
 
-from service.api import profiles
 from service.errors import BumpError, InvalidBody
-from tests.integration.api.calls import fields, problem
 from tests.integration.api.routes import api_routes
 
 OPERATION_IDS = {
@@ -75,41 +70,6 @@ def test_every_successful_answer_has_a_schema(app: FastAPI) -> None:
     for route in api_routes(app):
         schema = route.operation["responses"]["200"]["content"]["application/json"]["schema"]
         assert schema, route.name
-
-
-async def test_the_hot_route_and_its_documentation_agree_on_parameters(
-    app: FastAPI, client: httpx2.AsyncClient
-) -> None:
-    (twin,) = [route for route in api_routes(app) if route.name == "get_profile"]
-    assert twin.path == profiles.hot_route.path
-    assert twin.method in (profiles.hot_route.methods or set())
-    for parameter in twin.operation["parameters"]:
-        if parameter["in"] == "query":
-            await _refuses_what_lies_outside(client, parameter)
-    documented = {p["name"] for p in twin.operation["parameters"]}
-    read = inspect.getsource(profiles._read_your_writes)
-    assert documented == {"user_id", "min_revision", "wait"}
-    assert all(f'"{name}"' in read for name in documented - {"user_id"})
-
-
-async def test_the_hot_route_is_answered_before_the_routes_of_the_application(
-    app: FastAPI, client: httpx2.AsyncClient
-) -> None:
-    behind = app.router.routes[:]
-    app.router.routes.clear()
-    try:
-        problem(await client.get("/v1/users/ana/profile"), 404, "user-not-found")
-    finally:
-        app.router.routes.extend(behind)
-
-
-async def _refuses_what_lies_outside(client: httpx2.AsyncClient, parameter: dict[str, Any]) -> None:
-    name, schema = parameter["name"], parameter["schema"]
-    for outside in (schema["minimum"] - 1, schema["maximum"] + 1):
-        response = await client.get("/v1/users/ana/profile", params={name: outside})
-        assert fields(problem(response, 422, "invalid-field")) == {name}
-    response = await client.get("/v1/users/ana/profile", params={name: schema["minimum"]})
-    problem(response, 404, "user-not-found")
 
 
 def _subclasses(error: type[BumpError]) -> set[type[BumpError]]:
