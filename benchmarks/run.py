@@ -16,12 +16,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cached_reads, history_fetch, ingest, personalize_prompt, regeneration
+from benchmarks import (
+    cached_reads,
+    history_fetch,
+    hot_user,
+    ingest,
+    personalize_prompt,
+    regeneration,
+)
 from benchmarks.measurement import Measurement
 from benchmarks.stack import Stack, open_stack
 
 RESULTS = Path(__file__).with_name("results.json")
-NAMES = ("cached_reads", "ingest", "personalize_prompt", "regeneration", "history_fetch")
+NAMES = (
+    "cached_reads",
+    "ingest",
+    "personalize_prompt",
+    "regeneration",
+    "hot_user",
+    "history_fetch",
+)
 
 _TABLE_WIDTH = 120
 
@@ -60,6 +74,7 @@ def _benchmarks(rows: int) -> dict[str, Benchmark]:
         "ingest": ingest.measure,
         "personalize_prompt": personalize_prompt.measure,
         "regeneration": regeneration.measure,
+        "hot_user": hot_user.measure,
         "history_fetch": partial(history_fetch.measure, rows=rows),
     }
 

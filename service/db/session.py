@@ -1,6 +1,6 @@
 """Connections and transactions: one per request or phase of a job, bound to one project."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.db.keyed_lock import KeyedLock
 from service.errors import ConfigurationError, DatabaseUnavailable
 
 # SQLSTATE classes and codes that mean "the server cannot work now", not "the statement is wrong":
@@ -21,6 +22,8 @@ _TRANSIENT_CODES = {"55P03", "40P01", "40001", "25006"}
 # Wrong role or password; no such database.
 _REFUSALS = ("28", "3D000")
 _RETRY_AFTER_SECONDS = 2
+# How long a transaction waits for a connection, or for its turn with a user, before it is refused.
+_WAIT_SECONDS = 5
 
 _SESSION_SETTINGS = {
     "application_name": "bump",
@@ -57,6 +60,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._users = KeyedLock()
 
     @asynccontextmanager
     async def transaction(self, project_id: str) -> AsyncIterator[Transaction]:
@@ -67,6 +71,29 @@ class Database:
         async with self._connection() as connection:
             await connection.execute(_SET_PROJECT, {"project_id": project_id})
             yield Transaction(connection, project_id)
+
+    @asynccontextmanager
+    async def writing(self, project_id: str, user_ids: Iterable[str]) -> AsyncIterator[Transaction]:
+        """A transaction that is going to lock these users.
+
+        Writers of the same user take turns before they take a connection: those who waited for
+        the row of a busy user would hold the whole pool, and everybody else would wait with them.
+
+        Raises DatabaseUnavailable, also when a user is not free in time.
+        """
+        keys = [(project_id, user_id) for user_id in sorted(user_ids)]
+        try:
+            async with (
+                self._users.hold(keys, wait_seconds=_WAIT_SECONDS),
+                self.transaction(project_id) as tx,
+            ):
+                yield tx
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"So much is written for one user that there was no turn in {_WAIT_SECONDS} s; "
+                "nothing was written. Send the request again, or fewer and larger batches.",
+                retry_after_seconds=_RETRY_AFTER_SECONDS,
+            ) from error
 
     @asynccontextmanager
     async def across_projects(self) -> AsyncIterator[AsyncConnection]:
@@ -99,7 +126,7 @@ def open_database(url: str, pool_size: int) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=False,
         pool_recycle=1800,
         # Statements carry interaction text: it must not reach a log through an error message.

@@ -62,7 +62,7 @@ async def ingest(
 
     Raises DatabaseUnavailable, and then nothing of the batch was written.
     """
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, _users(items)) as tx:
         result = await _write_batch(tx, items, policy)
     await _announce(cache, project_id, result)
     return result
@@ -89,7 +89,7 @@ async def ingest_once(
 
     Raises IdempotencyKeyReused when the key came with another request within a day.
     """
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, _users(items)) as tx:
         earlier = await idempotency.reserve(tx, request.key, request.sha256)
         if earlier and earlier.request_sha256 != request.sha256:
             raise IdempotencyKeyReused(
@@ -103,13 +103,17 @@ async def ingest_once(
     return result, False
 
 
+def _users(items: Sequence[NewInteraction | Rejection]) -> set[str]:
+    return {item.user_id for item in items if isinstance(item, NewInteraction)}
+
+
 async def _write_batch(
     tx: Transaction, items: Sequence[NewInteraction | Rejection], policy: RegenerationPolicy
 ) -> IngestResult:
     valid = [item for item in items if isinstance(item, NewInteraction)]
     if not valid:
         return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
-    before = await users.ensure_and_lock(tx, sorted({item.user_id for item in valid}))
+    before = await users.ensure_and_lock(tx, sorted(_users(valid)))
     inserted = await interactions.insert_new(tx, valid, policy)
     grown = {key.user_id for key in inserted}
     revisions = {user: revision + (user in grown) for user, revision in before.items()}
