@@ -16,7 +16,7 @@ from service.generators.generator import Generator
 from service.generators.llm import LlmGenerator
 from service.llm.client import ChatClient
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,17 @@ PRIORITY_BACKFILL = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed regeneration. It is ours until the lease ends or the token changes."""
+    """A claimed regeneration. It is ours until the lease ends or the token changes.
+
+    A `suspect` may have killed the workers that had it before: it is the only job of its claim.
+    """
 
     project_id: str
     user_id: str
     lease_token: int
     attempts: int
     first_requested_at: datetime
+    suspect: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class RegenerationRecord:
 
 _CLAIM = text(
     """
-    select project_id, user_id, lease_token, attempts, first_requested_at
+    select project_id, user_id, lease_token, attempts, first_requested_at, suspect
     from claim_regenerations(:limit, :lease, :debounce, :max_delay)
     """
 )

@@ -133,6 +133,36 @@ class TestRunning:
         assert scribe.writes == [5]
         assert len(await sql("select 1 from profiles")) == 1
 
+    async def test_a_generator_that_hangs_is_a_failed_attempt(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1"))
+        scribe = Scribe()
+        scribe.meanwhile = asyncio.Event().wait
+        await make_worker(runtime, scribe, generation_timeout=0.05).run_once()
+        (job,) = await sql(JOB)
+        assert (job.attempts, job.lease_token) == (1, None)
+        assert job.last_error == "GenerationTimedOut"
+
+    async def test_beside_a_suspect_nothing_else_is_claimed(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("suspect"))
+        for _ in range(2):
+            await claim(runtime.database, limit=1, lease=0, debounce=0, max_delay=0)
+        await add(events("u1"))
+        stop, scribe = asyncio.Event(), Scribe()
+
+        async def look_and_stop() -> None:
+            await asyncio.sleep(0.1)  # Ten polls.
+            (other,) = await sql(JOB)
+            assert other.attempts == 0
+            stop.set()
+
+        scribe.meanwhile = look_and_stop
+        await make_worker(runtime, scribe, poll=0.01).run(stop)
+        assert [row.user_id for row in await sql("select user_id from profiles")] == ["suspect"]
+
     async def test_a_drain_lets_a_running_job_finish(
         self, add: Add, sql: Sql, runtime: Runtime
     ) -> None:
