@@ -228,7 +228,10 @@ class Worker:
         reason = str(error) if isinstance(error, BumpError) else type(error).__name__
         try:
             async with self._database.transaction(job.project_id) as tx:
-                if job.attempts >= self._policy.max_attempts:
+                if isinstance(error, DatabaseUnavailable):
+                    # Not the job's fault: a long outage must not park everything that was due.
+                    await regenerations.release(tx, job, delay=self._policy.backoff)
+                elif job.attempts >= self._policy.max_attempts:
                     await regenerations.park(tx, job, error=reason)
                 else:
                     delay = self._policy.backoff * 2 ** (job.attempts - 1)

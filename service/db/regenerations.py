@@ -117,7 +117,7 @@ _RELEASE = text(
     """
     update regenerations
     set lease_token = null, leased_revision = null, attempts = greatest(attempts - 1, 0),
-        due_at = now()
+        due_at = now() + random() * make_interval(secs => :delay)
     where project_id = :project_id and user_id = :user_id and lease_token = :token
     """
 )
@@ -236,9 +236,9 @@ async def park(tx: Transaction, job: Job, *, error: str) -> bool:
     return await _owned_update(tx, _PARK, job, error=error)
 
 
-async def release(tx: Transaction, job: Job) -> bool:
-    """Give the job back unharmed, as if it had not been claimed."""
-    return await _owned_update(tx, _RELEASE, job)
+async def release(tx: Transaction, job: Job, *, delay: float = 0) -> bool:
+    """Give the job back as if it had not been claimed, due within `delay` seconds (jittered)."""
+    return await _owned_update(tx, _RELEASE, job, delay=delay)
 
 
 async def request_now(tx: Transaction, user_id: str, revision: int) -> None:

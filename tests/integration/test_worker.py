@@ -7,6 +7,7 @@ import pytest
 from service.db import regenerations
 from service.db.interactions import NewInteraction
 from service.db.regenerations import claim
+from service.errors import DatabaseUnavailable
 from service.runtime import Runtime
 from service.worker import Worker
 from tests.conftest import make_worker
@@ -65,6 +66,20 @@ class TestFailure:
             await run_attempts(worker, sql, 1)
             reasons += [row.last_error for row in await sql(JOB)]
         assert reasons == ["ValueError", "ValueError"]
+
+    async def test_an_outage_of_the_database_is_no_attempt(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1"))
+        scribe = Scribe()
+
+        async def database_goes_away() -> None:
+            raise DatabaseUnavailable("gone", retry_after_seconds=1)
+
+        scribe.meanwhile = database_goes_away
+        await make_worker(runtime, scribe, max_attempts=1, backoff=60).run_once()
+        (job,) = await sql(f"{JOB} and due_at between now() and now() + interval '60 seconds'")
+        assert (job.attempts, job.lease_token, job.parked_at) == (0, None, None)
 
     async def test_new_events_wake_a_parked_user(
         self, add: Add, sql: Sql, runtime: Runtime, project_id: str
