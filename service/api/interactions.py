@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, repeat
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
-from uuid_utils.compat import uuid7
 
 from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body
 from service.api.problems import documented
@@ -102,7 +101,7 @@ async def add_interactions(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     policy = regeneration_policy(runtime.settings)
     if idempotency_key is None:
-        items = _parse(media_type, body, _new_event_ids())
+        items = _parse(media_type, body, repeat(None))
         result = await ingest(runtime.database, runtime.cache, caller.project_id, items, policy)
         return _answer(_render(result))
     problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
@@ -123,18 +122,13 @@ async def add_interactions(
     return _answer(_render(result), replayed=replayed)
 
 
-def _new_event_ids() -> Iterator[str]:
-    while True:
-        yield str(uuid7())
-
-
 def _repeatable_event_ids(request: IdempotentRequest) -> Iterator[str]:
     """Ids for items without one that come out the same when the request is sent again."""
     name = hashlib.blake2b(request.key.encode() + request.sha256, digest_size=12).hexdigest()
     return (f"{name}-{number}" for number in count(1))
 
 
-def _parse(media_type: str, body: bytes, event_ids: Iterator[str]) -> list[Any]:
+def _parse(media_type: str, body: bytes, event_ids: Iterator[str | None]) -> list[Any]:
     match media_type:
         case "application/x-ndjson" | "application/jsonl":
             lines = [line for line in body.splitlines() if line.strip()]
@@ -152,7 +146,7 @@ def _parse(media_type: str, body: bytes, event_ids: Iterator[str]) -> list[Any]:
     )
 
 
-def _parse_json(document: Any, event_ids: Iterator[str]) -> list[Any]:
+def _parse_json(document: Any, event_ids: Iterator[str | None]) -> list[Any]:
     if isinstance(document, dict) and "interactions" in document:
         unknown = sorted(set(document) - {"interactions"})
         if unknown:

@@ -30,6 +30,13 @@ class InsertedKey(NamedTuple):
     event_id: str
 
 
+class Inserted(NamedTuple):
+    """What was new, and every user's revision from now on."""
+
+    keys: set[InsertedKey]
+    revisions: dict[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class RegenerationPolicy:
     """When an ingest asks for a regeneration. Times in seconds; `priority` 0 is the most urgent."""
@@ -41,7 +48,8 @@ class RegenerationPolicy:
 
 # One statement, so that the interactions, the user's revision and the regeneration request are
 # one write. The users are locked already. A repeated request changes unindexed columns only and
-# never `due_at`, which may be a lease; new events wake a parked row.
+# never `due_at`, which may be a lease; new events wake a parked row. The users are looked up by
+# their keys and not joined: for a table without statistics, the join would read all of them.
 _INSERT = text(
     """
     with incoming as (
@@ -50,15 +58,17 @@ _INSERT = text(
             cast(:occurred_at as timestamptz[]), cast(:types as text[]), cast(:texts as text[]),
             cast(:attributes as text[])
         ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+    ), before as materialized (
+        select user_id, revision from users
+        where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
     ), inserted as (
         insert into interactions (
             project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
         )
-        select u.project_id, u.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
-               u.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
-        from incoming i
-        join users u on u.project_id = :project_id and u.user_id = i.user_id
-        order by u.user_id, i.source, i.event_id
+        select :project_id, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
+               b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
+        from incoming i join before b using (user_id)
+        order by b.user_id, i.source, i.event_id
         on conflict do nothing
         returning user_id, source, event_id, occurred_at
     ), touched as (
@@ -91,7 +101,9 @@ _INSERT = text(
             attempts = case when r.parked_at is null then r.attempts else 0 end,
             parked_at = null
     )
-    select user_id, source, event_id from inserted
+    select user_id, source, event_id, null as revision from inserted
+    union all
+    select user_id, null, null, revision from before
     """
 )
 
@@ -119,10 +131,10 @@ _DELETE = text("delete from interactions where project_id = :project_id and user
 
 async def insert_new(
     tx: Transaction, interactions: Sequence[NewInteraction], policy: RegenerationPolicy
-) -> set[InsertedKey]:
+) -> Inserted:
     """Insert what is not stored yet and ask for a regeneration of every user it concerns.
 
-    The users must be locked. Returns the keys that were new; the rest are duplicates.
+    The users must be locked. Whatever is not among the inserted keys is a duplicate.
     """
     columns = list(zip(*interactions, strict=True))
     rows = await tx.execute(
@@ -138,7 +150,15 @@ async def insert_new(
         debounce=policy.debounce,
         priority=policy.priority,
     )
-    return {InsertedKey(*row) for row in rows}
+    keys: set[InsertedKey] = set()
+    before: dict[str, int] = {}
+    for user_id, source, event_id, revision in rows:
+        if revision is None:
+            keys.add(InsertedKey(user_id, source, event_id))
+        else:
+            before[user_id] = revision
+    grown = {key.user_id for key in keys}
+    return Inserted(keys, {user: before[user] + (user in grown) for user in sorted(before)})
 
 
 async def latest(

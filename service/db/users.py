@@ -37,13 +37,6 @@ _ENSURE_LOCKED = text(
     on conflict (project_id, user_id) do update set profiling = u.profiling where false
     """
 )
-_REVISIONS = text(
-    """
-    select user_id, revision from users
-    where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
-    order by user_id
-    """
-)
 _LOCK_MANY = text(
     """
     select user_id from users
@@ -76,15 +69,13 @@ _MARK_COUNTED = text(
 _DELETE = text("delete from users where project_id = :project_id and user_id = :user_id")
 
 
-async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
-    """Create what is missing, lock all rows, and return each user's revision, in key order.
+async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> None:
+    """Create what is missing and lock all rows; `user_ids` are in key order.
 
     Every writer takes users in this one order, so batches that share users, erasures included,
     wait for one another and never deadlock.
     """
     await tx.execute(_ENSURE_LOCKED, user_ids=list(user_ids))
-    rows = await tx.execute(_REVISIONS, user_ids=list(user_ids))
-    return {row.user_id: row.revision for row in rows}
 
 
 async def find(tx: Transaction, user_id: str) -> UserRecord | None:

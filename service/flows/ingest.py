@@ -109,11 +109,9 @@ async def _write_batch(
     valid = [item for item in items if isinstance(item, NewInteraction)]
     if not valid:
         return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
-    before = await users.ensure_and_lock(tx, sorted({item.user_id for item in valid}))
+    await users.ensure_and_lock(tx, sorted({item.user_id for item in valid}))
     inserted = await interactions.insert_new(tx, valid, policy)
-    grown = {key.user_id for key in inserted}
-    revisions = {user: revision + (user in grown) for user, revision in before.items()}
-    return IngestResult(_in_order(items, inserted), revisions)
+    return IngestResult(_in_order(items, inserted.keys), inserted.revisions)
 
 
 async def _announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:
