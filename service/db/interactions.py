@@ -50,62 +50,60 @@ class RegenerationPolicy:
 # one write. The users are locked already. A repeated request changes unindexed columns only and
 # never `due_at`, which may be a lease; new events wake a parked row. The users are looked up by
 # their keys and not joined: for a table without statistics, the join would read all of them.
-_INSERT = text(
-    """
-    with incoming as (
-        select * from unnest(
-            cast(:user_ids as text[]), cast(:sources as text[]), cast(:event_ids as text[]),
-            cast(:occurred_at as timestamptz[]), cast(:types as text[]), cast(:texts as text[]),
-            cast(:attributes as text[])
-        ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
-    ), before as materialized (
-        select user_id, revision from users
-        where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
-    ), inserted as (
-        insert into interactions (
-            project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
-        )
-        select :project_id, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
-               b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
-        from incoming i join before b using (user_id)
-        order by b.user_id, i.source, i.event_id
-        on conflict do nothing
-        returning user_id, source, event_id, occurred_at
-    ), touched as (
-        update users u
-        set revision = u.revision + 1,
-            interaction_count = u.interaction_count + n.added,
-            first_seen_at = least(u.first_seen_at, n.first_at),
-            last_seen_at = greatest(u.last_seen_at, n.last_at)
-        from (
-            select user_id, count(*) as added, min(occurred_at) as first_at,
-                   max(occurred_at) as last_at
-            from inserted group by user_id
-        ) n
-        where u.project_id = :project_id and u.user_id = n.user_id
-        returning u.user_id, u.revision, u.interaction_count, u.profiling
-    ), requested as (
-        insert into regenerations as r (
-            project_id, user_id, requested_revision, first_requested_at, last_requested_at,
-            due_at, priority
-        )
-        select :project_id, t.user_id, t.revision, now(), now(),
-               now() + make_interval(secs => :debounce), :priority
-        from touched t
-        where t.profiling = 'on' and t.interaction_count >= :min_interactions
-        order by t.user_id
-        on conflict (project_id, user_id) do update
-        set requested_revision = excluded.requested_revision,
-            last_requested_at = excluded.last_requested_at,
-            due_at = case when r.parked_at is null then r.due_at else excluded.due_at end,
-            attempts = case when r.parked_at is null then r.attempts else 0 end,
-            parked_at = null
+_INSERT = """
+with incoming as (
+    select * from unnest(
+        cast($2 as text[]), cast($3 as text[]), cast($4 as text[]),
+        cast($5 as timestamptz[]), cast($6 as text[]), cast($7 as text[]),
+        cast($8 as text[])
+    ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+), before as materialized (
+    select user_id, revision from users
+    where project_id = $1 and user_id = any(cast($2 as text[]))
+), inserted as (
+    insert into interactions (
+        project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
     )
-    select user_id, source, event_id, null as revision from inserted
-    union all
-    select user_id, null, null, revision from before
-    """
+    select $1, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
+           b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
+    from incoming i join before b using (user_id)
+    order by b.user_id, i.source, i.event_id
+    on conflict do nothing
+    returning user_id, source, event_id, occurred_at
+), touched as (
+    update users u
+    set revision = u.revision + 1,
+        interaction_count = u.interaction_count + n.added,
+        first_seen_at = least(u.first_seen_at, n.first_at),
+        last_seen_at = greatest(u.last_seen_at, n.last_at)
+    from (
+        select user_id, count(*) as added, min(occurred_at) as first_at,
+               max(occurred_at) as last_at
+        from inserted group by user_id
+    ) n
+    where u.project_id = $1 and u.user_id = n.user_id
+    returning u.user_id, u.revision, u.interaction_count, u.profiling
+), requested as (
+    insert into regenerations as r (
+        project_id, user_id, requested_revision, first_requested_at, last_requested_at,
+        due_at, priority
+    )
+    select $1, t.user_id, t.revision, now(), now(),
+           now() + make_interval(secs => $10), $11
+    from touched t
+    where t.profiling = 'on' and t.interaction_count >= $9
+    order by t.user_id
+    on conflict (project_id, user_id) do update
+    set requested_revision = excluded.requested_revision,
+        last_requested_at = excluded.last_requested_at,
+        due_at = case when r.parked_at is null then r.due_at else excluded.due_at end,
+        attempts = case when r.parked_at is null then r.attempts else 0 end,
+        parked_at = null
 )
+select user_id, source, event_id, null as revision from inserted
+union all
+select user_id, null, null, revision from before
+"""
 
 _COLUMNS = "source, event_id, occurred_at, type, text, attributes, revision"
 _LATEST = text(
@@ -136,19 +134,9 @@ async def insert_new(
 
     The users must be locked. Whatever is not among the inserted keys is a duplicate.
     """
-    columns = list(zip(*interactions, strict=True))
-    rows = await tx.execute(
-        _INSERT,
-        user_ids=list(columns[0]),
-        sources=list(columns[1]),
-        event_ids=list(columns[2]),
-        occurred_at=list(columns[3]),
-        types=list(columns[4]),
-        texts=list(columns[5]),
-        attributes=list(columns[6]),
-        min_interactions=policy.min_interactions,
-        debounce=policy.debounce,
-        priority=policy.priority,
+    columns = zip(*interactions, strict=True)
+    rows = await tx.fetch(
+        _INSERT, *columns, policy.min_interactions, policy.debounce, policy.priority
     )
     keys: set[InsertedKey] = set()
     before: dict[str, int] = {}

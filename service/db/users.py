@@ -29,14 +29,12 @@ _COLUMNS = (
 )
 # One pass in key order that creates a row or locks it: `where false` keeps an existing row as it
 # is, but PostgreSQL locks it all the same (INSERT, "conflict_action").
-_ENSURE_LOCKED = text(
-    """
-    insert into users as u (project_id, user_id)
-    select :project_id, n.user_id from unnest(cast(:user_ids as text[])) as n (user_id)
-    order by n.user_id collate "C"
-    on conflict (project_id, user_id) do update set profiling = u.profiling where false
-    """
-)
+_ENSURE_LOCKED = """
+insert into users as u (project_id, user_id)
+select $1, n.user_id from unnest(cast($2 as text[])) as n (user_id)
+order by n.user_id collate "C"
+on conflict (project_id, user_id) do update set profiling = u.profiling where false
+"""
 _LOCK_MANY = text(
     """
     select user_id from users
@@ -75,7 +73,7 @@ async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> None:
     Every writer takes users in this one order, so batches that share users, erasures included,
     wait for one another and never deadlock.
     """
-    await tx.execute(_ENSURE_LOCKED, user_ids=list(user_ids))
+    await tx.fetch(_ENSURE_LOCKED, user_ids)
 
 
 async def find(tx: Transaction, user_id: str) -> UserRecord | None:
