@@ -51,22 +51,22 @@ class LoadReport:
 
 
 class LoadGenerator:
-    """Runs loads in its own process, one after the other."""
+    """Runs each load in a process of its own, at most two at a time."""
 
-    def __init__(self, process: ProcessPoolExecutor) -> None:
-        self._process = process
+    def __init__(self, processes: ProcessPoolExecutor) -> None:
+        self._processes = processes
 
     async def run(self, load: Load) -> LoadReport:
         """Raises UnexpectedAnswer, or TimeoutError when answers stay away."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._process, generate, load)
+        return await loop.run_in_executor(self._processes, generate, load)
 
 
 @contextmanager
 def load_generator() -> Iterator[LoadGenerator]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-        yield LoadGenerator(process)
+    with ProcessPoolExecutor(max_workers=2, mp_context=context) as processes:
+        yield LoadGenerator(processes)
 
 
 def http_request(method: str, path: str, *, key: str | None = None, body: bytes = b"") -> bytes:

@@ -16,12 +16,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cached_reads, history_fetch, ingest, personalize_prompt, regeneration
+from benchmarks import (
+    cached_reads,
+    history_fetch,
+    ingest,
+    personalize_prompt,
+    regeneration,
+    two_processes,
+)
 from benchmarks.measurement import Measurement
 from benchmarks.stack import Stack, open_stack
 
 RESULTS = Path(__file__).with_name("results.json")
-NAMES = ("cached_reads", "ingest", "personalize_prompt", "regeneration", "history_fetch")
+NAMES = (
+    "cached_reads",
+    "ingest",
+    "personalize_prompt",
+    "regeneration",
+    "history_fetch",
+    "two_processes",
+)
 
 _TABLE_WIDTH = 120
 
@@ -61,6 +75,7 @@ def _benchmarks(rows: int) -> dict[str, Benchmark]:
         "personalize_prompt": personalize_prompt.measure,
         "regeneration": regeneration.measure,
         "history_fetch": partial(history_fetch.measure, rows=rows),
+        "two_processes": two_processes.measure,
     }
 
 

@@ -68,10 +68,11 @@ class Stack:
         )
 
     @contextmanager
-    def api(self) -> Iterator[int]:
-        """`bump serve` with one process and settings as they come; yields its port."""
+    def api(self, *, processes: int = 1) -> Iterator[int]:
+        """`bump serve` with settings as they come; yields its port."""
         port = _free_port()
-        with self._process("api", ["-m", "service", "serve", "--port", str(port)]):
+        serve = ["-m", "service", "serve", "--port", str(port), "--workers", str(processes)]
+        with self._process("api", serve):
             _await_answer(port, "/readyz")
             yield port
 
