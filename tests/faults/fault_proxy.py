@@ -16,6 +16,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 HOST = "127.0.0.1"
 _CHUNK = 65_536
@@ -223,6 +224,16 @@ async def fault_proxy(target_port: int) -> AsyncIterator[FaultProxy]:
         yield proxy
     finally:
         await proxy.close()
+
+
+@asynccontextmanager
+async def proxy_before(url: str) -> AsyncIterator[tuple[FaultProxy, str]]:
+    """A healthy proxy before the server at `url`, and the URL by way of it."""
+    parts = urlsplit(url)
+    assert parts.port is not None
+    async with fault_proxy(parts.port) as proxy:
+        netloc = parts.netloc.removesuffix(str(parts.port)) + str(proxy.port)
+        yield proxy, urlunsplit(parts._replace(netloc=netloc))
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
