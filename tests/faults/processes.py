@@ -129,6 +129,12 @@ class Processes:
         await worker.ready()
         return worker
 
+    def launch(self, *command: str, environment: dict[str, str]) -> ServiceProcess:
+        """A `bump` command that may well end at once."""
+        process = ServiceProcess(list(command), environment, self._next_log(command[0]))
+        self._started.append(process)
+        return process
+
     def end(self) -> None:
         for process in self._started:
             process.kill()
