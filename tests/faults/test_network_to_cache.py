@@ -1,5 +1,11 @@
 """A bad network between the API and its cache: readers get the right profiles, and it heals."""
 
+import asyncio
+
+import pytest
+from redis.exceptions import RedisError
+
+from service.cache.pipelined_reads import PipelinedReads
 from service.embedded import EmbeddedServers
 from service.runtime import Runtime
 from tests.conftest import ApiKeyMaker
@@ -56,3 +62,15 @@ async def test_readers_notice_nothing_of_a_bad_network_to_the_cache(
     assert readers.wrong == []
     # An answer that came too late was thrown away, and not taken for that of the next question.
     assert "cache_entry_of_another_user" not in api.log()
+
+
+async def test_a_connection_lost_as_soon_as_it_is_made_keeps_no_reader_waiting(
+    servers: EmbeddedServers,
+) -> None:
+    async with proxy_before(servers.redis_url) as (proxy, redis_url):
+        await proxy.set(Limit(len(b"+OK\r\n")))  # The answer to AUTH, and no more.
+        reads = PipelinedReads(redis_url, timeout=1.0)
+        async with asyncio.timeout(10):
+            with pytest.raises(RedisError):
+                await reads.mget("key")
+        reads.close()
