@@ -133,7 +133,9 @@ def explanation(error: Exception) -> DatabaseUnavailable | ConfigurationError | 
     """What to raise in place of a driver's error, None where it is a bug of ours."""
     if is_transient(error):
         return DatabaseUnavailable(
-            "The database does not answer; nothing was written. Send the request again.",
+            # A commit whose answer was lost may have happened, so nothing is said of that.
+            "The database does not answer. Send the request again: event ids, or an "
+            "Idempotency-Key, keep it from counting twice.",
             retry_after_seconds=_RETRY_AFTER_SECONDS,
         )
     if _sqlstate(error).startswith(_REFUSALS):

@@ -60,7 +60,8 @@ async def ingest(
 ) -> IngestResult:
     """Store what is valid and new; rejected items take nothing down with them.
 
-    Raises DatabaseUnavailable, and then nothing of the batch was written.
+    Raises DatabaseUnavailable; then all of the batch was written or nothing, and it can be sent
+    again.
     """
     async with database.transaction(project_id) as tx:
         result = await _write_batch(tx, items, policy)
