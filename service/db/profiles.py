@@ -26,6 +26,16 @@ _SERVING = text(
     where project_id = :project_id and user_id = :user_id and status = 'serving'
     """
 )
+_SERVED = text(
+    f"""
+    select u.revision as newest_revision, p.* from users u
+    cross join lateral (
+        select {_COLUMNS} from profiles
+        where project_id = u.project_id and user_id = u.user_id and status = 'serving'
+    ) p
+    where u.project_id = :project_id and u.user_id = :user_id and u.profiling = 'on'
+    """
+)
 _NEWEST = text(
     f"""
     select {_COLUMNS} from profiles
@@ -88,6 +98,12 @@ _DELETE_CORRECTIONS = text(
 async def serving(tx: Transaction, user_id: str) -> Profile | None:
     row = (await tx.execute(_SERVING, user_id=user_id)).one_or_none()
     return _profile(row) if row else None
+
+
+async def served(tx: Transaction, user_id: str) -> tuple[Profile, int] | None:
+    """What readers get, and the user's newest revision; None without a profile, or when paused."""
+    row = (await tx.execute(_SERVED, user_id=user_id)).one_or_none()
+    return (_profile(row), row.newest_revision) if row else None
 
 
 async def newest(tx: Transaction, user_id: str) -> Profile | None:

@@ -132,11 +132,11 @@ class ProfileReader:
 
     async def _from_database(self, project_id: str, user_id: str) -> tuple[Entry, int]:
         async with self._database.transaction(project_id) as tx:
-            user = await users.find(tx, user_id)
-            profile = await profiles.serving(tx, user_id) if user and not user.paused else None
-        if user is None or profile is None:
+            found = await profiles.served(tx, user_id)
+        if found is None:
             return Entry.absent(project_id, user_id), 0
-        return Entry.of_profile(project_id, profile), user.revision
+        profile, revision = found
+        return Entry.of_profile(project_id, profile), revision
 
     async def _check_reachable(
         self, project_id: str, user_id: str, min_revision: int, *, ask: bool, profiled: bool
