@@ -16,12 +16,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cached_reads, history_fetch, ingest, personalize_prompt, regeneration
+from benchmarks import (
+    cache_outage,
+    cached_reads,
+    history_fetch,
+    ingest,
+    personalize_prompt,
+    regeneration,
+)
 from benchmarks.measurement import Measurement
 from benchmarks.stack import Stack, open_stack
 
 RESULTS = Path(__file__).with_name("results.json")
-NAMES = ("cached_reads", "ingest", "personalize_prompt", "regeneration", "history_fetch")
+NAMES = (
+    "cached_reads",
+    "cache_outage",
+    "ingest",
+    "personalize_prompt",
+    "regeneration",
+    "history_fetch",
+)
 
 _TABLE_WIDTH = 120
 
@@ -57,6 +71,7 @@ def _run(name: str, rows: int, progress: Console) -> list[Measurement]:
 def _benchmarks(rows: int) -> dict[str, Benchmark]:
     return {
         "cached_reads": cached_reads.measure,
+        "cache_outage": cache_outage.measure,
         "ingest": ingest.measure,
         "personalize_prompt": personalize_prompt.measure,
         "regeneration": regeneration.measure,
