@@ -33,7 +33,8 @@ _SERVED = text(
         select {_COLUMNS} from profiles
         where project_id = u.project_id and user_id = u.user_id and status = 'serving'
     ) p
-    where u.project_id = :project_id and u.user_id = :user_id and u.profiling = 'on'
+    where u.project_id = :project_id and u.user_id = any(cast(:user_ids as text[]))
+      and u.profiling = 'on'
     """
 )
 _NEWEST = text(
@@ -100,10 +101,10 @@ async def serving(tx: Transaction, user_id: str) -> Profile | None:
     return _profile(row) if row else None
 
 
-async def served(tx: Transaction, user_id: str) -> tuple[Profile, int] | None:
-    """What readers get, and the user's newest revision; None without a profile, or when paused."""
-    row = (await tx.execute(_SERVED, user_id=user_id)).one_or_none()
-    return (_profile(row), row.newest_revision) if row else None
+async def served(tx: Transaction, user_ids: Sequence[str]) -> dict[str, tuple[Profile, int]]:
+    """What readers get, and each user's newest revision; without those who have none or paused."""
+    rows = await tx.execute(_SERVED, user_ids=user_ids)
+    return {row.user_id: (_profile(row), row.newest_revision) for row in rows}
 
 
 async def newest(tx: Transaction, user_id: str) -> Profile | None:
