@@ -26,6 +26,17 @@ _SERVING = text(
     where project_id = :project_id and user_id = :user_id and status = 'serving'
     """
 )
+_SERVED = text(
+    f"""
+    select u.revision as newest_revision, p.* from users u
+    cross join lateral (
+        select {_COLUMNS} from profiles
+        where project_id = u.project_id and user_id = u.user_id and status = 'serving'
+    ) p
+    where u.project_id = :project_id and u.user_id = any(cast(:user_ids as text[]))
+      and u.profiling = 'on'
+    """
+)
 _NEWEST = text(
     f"""
     select {_COLUMNS} from profiles
@@ -88,6 +99,12 @@ _DELETE_CORRECTIONS = text(
 async def serving(tx: Transaction, user_id: str) -> Profile | None:
     row = (await tx.execute(_SERVING, user_id=user_id)).one_or_none()
     return _profile(row) if row else None
+
+
+async def served(tx: Transaction, user_ids: Sequence[str]) -> dict[str, tuple[Profile, int]]:
+    """What readers get, and each user's newest revision; without those who have none or paused."""
+    rows = await tx.execute(_SERVED, user_ids=user_ids)
+    return {row.user_id: (_profile(row), row.newest_revision) for row in rows}
 
 
 async def newest(tx: Transaction, user_id: str) -> Profile | None:

@@ -1,5 +1,6 @@
 """Connections and transactions: one per request or phase of a job, bound to one project."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _TRANSIENT_CODES = {"55P03", "40P01", "40001", "25006"}
 # Wrong role or password; no such database.
 _REFUSALS = ("28", "3D000")
 _RETRY_AFTER_SECONDS = 2
+_POOL_WAIT_SECONDS = 5
 
 # What `Transaction.fetch` lets through unwrapped.
 _DRIVER_ERRORS = (PostgresError, AsyncpgInterfaceError, InternalClientError)
@@ -69,10 +71,12 @@ class Transaction:
 
 
 class Database:
-    """The pool of one process."""
+    """The pool of one process: `pool_size` transactions at once, the others in order of arrival."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, pool_size: int) -> None:
         self._engine = engine
+        # SQLAlchemy's own queue lets newcomers in ahead of those who wait, some of them for long.
+        self._turns = asyncio.Semaphore(pool_size)
 
     @asynccontextmanager
     async def transaction(self, project_id: str) -> AsyncIterator[Transaction]:
@@ -93,12 +97,21 @@ class Database:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.begin() as connection:
+            async with self._turn(), self._engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, *_DRIVER_ERRORS, OSError) as error:
             if explained := explanation(error):
                 raise explained from error
             raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(_POOL_WAIT_SECONDS):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when the server does not answer."""
@@ -115,7 +128,7 @@ def open_database(url: str, pool_size: int) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        pool_timeout=_POOL_WAIT_SECONDS,
         pool_pre_ping=False,
         pool_recycle=1800,
         # Statements carry interaction text: it must not reach a log through an error message.
@@ -126,7 +139,7 @@ def open_database(url: str, pool_size: int) -> Database:
             "server_settings": _SESSION_SETTINGS,
         },
     )
-    return Database(engine)
+    return Database(engine, pool_size)
 
 
 def explanation(error: Exception) -> DatabaseUnavailable | ConfigurationError | None:
