@@ -3,7 +3,6 @@
 Reported, not judged: on a machine of two cores, the servers and the load generators share them.
 """
 
-import asyncio
 from statistics import median
 
 from benchmarks.ingest import BATCH, batch_requests
@@ -21,19 +20,23 @@ ROUNDS = 3
 async def measure(stack: Stack) -> list[Measurement]:
     keys = {name: await stack.create_key(name) for name in (PROJECT, NEIGHBOUR)}
     reads = {name: await _reads(stack, name, key) for name, key in keys.items()}
-    loads = _Loads(stack, keys, reads)
+    loads = _Loads(keys, reads)
     with stack.api() as one:
-        reads_by_one = [await loads.read(one, PROJECT) for _ in range(ROUNDS)]
-        ingest_by_one = [await loads.ingest(one, PROJECT) for _ in range(ROUNDS)]
+        reads_by_one = [await stack.load.run(loads.reads(one, PROJECT)) for _ in range(ROUNDS)]
+        ingest_by_one = [await stack.load.run(loads.ingest(one, PROJECT)) for _ in range(ROUNDS)]
     with stack.api(processes=2) as two:
-        reads_by_two = [await loads.read(two, PROJECT) for _ in range(ROUNDS)]
-        ingest_by_two = [await loads.ingest(two, PROJECT) for _ in range(ROUNDS)]
+        reads_by_two = [await stack.load.run(loads.reads(two, PROJECT)) for _ in range(ROUNDS)]
+        ingest_by_two = [await stack.load.run(loads.ingest(two, PROJECT)) for _ in range(ROUNDS)]
         both_read = [
-            await asyncio.gather(loads.read(two, PROJECT), loads.read(two, NEIGHBOUR))
+            await stack.load.run_together(loads.reads(two, PROJECT), loads.reads(two, NEIGHBOUR))
             for _ in range(ROUNDS)
         ]
         beside_ingest = [
-            (await asyncio.gather(loads.read(two, PROJECT), loads.ingest(two, NEIGHBOUR)))[0]
+            (
+                await stack.load.run_together(
+                    loads.reads(two, PROJECT), loads.ingest(two, NEIGHBOUR)
+                )
+            )[0]
             for _ in range(ROUNDS)
         ]
     shares = [(own.rate, neighbour.rate) for own, neighbour in both_read]
@@ -59,19 +62,18 @@ async def measure(stack: Stack) -> list[Measurement]:
 class _Loads:
     """The loads of two projects; no event is sent twice."""
 
-    def __init__(self, stack: Stack, keys: dict[str, str], reads: dict[str, list[bytes]]) -> None:
-        self._stack = stack
+    def __init__(self, keys: dict[str, str], reads: dict[str, list[bytes]]) -> None:
         self._keys = keys
         self._reads = reads
         self._ingests = 0
 
-    async def read(self, port: int, project_id: str) -> LoadReport:
-        return await self._stack.load.run(Load(port, self._reads[project_id], CONNECTIONS, SECONDS))
+    def reads(self, port: int, project_id: str) -> Load:
+        return Load(port, self._reads[project_id], CONNECTIONS, SECONDS)
 
-    async def ingest(self, port: int, project_id: str) -> LoadReport:
+    def ingest(self, port: int, project_id: str) -> Load:
         self._ingests += 1
         requests = batch_requests(f"two-{self._ingests}", self._keys[project_id])
-        return await self._stack.load.run(Load(port, requests, CONNECTIONS, SECONDS, once=True))
+        return Load(port, requests, CONNECTIONS, SECONDS, once=True)
 
 
 async def _reads(stack: Stack, project_id: str, key: str) -> list[bytes]:

@@ -30,7 +30,7 @@ async def erase(database: Database, cache: ProfileCache, project_id: str, user_i
     """
     await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, ERASURE_BLOCK_SECONDS)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         if await users.lock(tx, user_id) is None:
             raise UserNotFound
         interaction_count = await interactions.delete_all(tx, user_id)
@@ -60,7 +60,7 @@ async def set_profiling(
     """
     await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, PAUSE_BLOCK_SECONDS)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         user = await users.lock(tx, user_id)
         if user is None:
             raise UserNotFound
