@@ -134,7 +134,8 @@ class Processes:
 
     def launch(self, *command: str, environment: dict[str, str]) -> ServiceProcess:
         """A `bump` command that may well end at once."""
-        process = ServiceProcess(list(command), environment, self._next_log(command[0]))
+        program = ["-m", "service", *command]
+        process = ServiceProcess(program, environment, self._next_log(command[0]))
         self._started.append(process)
         return process
 
