@@ -56,7 +56,7 @@ class LoadReport:
 
 
 class LoadGenerator:
-    """Runs loads in its own process, one after the other."""
+    """Runs loads in its own process."""
 
     def __init__(self, process: ProcessPoolExecutor) -> None:
         self._process = process

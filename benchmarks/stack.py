@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,11 @@ class Stack:
         )
 
     @contextmanager
-    def api(self) -> Iterator[int]:
-        """`bump serve` with one process and settings as they come; yields its port."""
+    def api(self, *, processes: int = 1, **settings: object) -> Iterator[int]:
+        """`bump serve`; yields its port. `api(lease=5)` sets BUMP_LEASE."""
         port = _free_port()
-        with self._process("api", ["-m", "service", "serve", "--port", str(port)]):
+        serve = ["-m", "service", "serve", "--port", str(port), "--workers", str(processes)]
+        with self._process("api", serve, settings):
             _await_answer(port, "/readyz")
             yield port
 
@@ -94,12 +95,14 @@ class Stack:
             yield
 
     @contextmanager
-    def _process(self, name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def _process(
+        self, name: str, arguments: list[str], settings: Mapping[str, object] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         with (self._directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 guarded_command([sys.executable, *arguments], signal.SIGKILL),
                 cwd="/",  # So that no `.env` of a checkout changes what is measured.
-                env=self._environment(),
+                env=self._environment(settings or {}),
                 stdout=log,
                 stderr=log,
             )
@@ -113,7 +116,7 @@ class Stack:
                 process.kill()
                 process.wait()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BUMP_")}
         return kept | {
             "BUMP_DATABASE_URL": self.servers.app_url,
@@ -124,6 +127,7 @@ class Stack:
             "BUMP_MAX_DELAY": "0",
             "BUMP_WORKER_POLL": "0.05",
             "BUMP_DRAIN_DELAY": "0",
+            **{f"BUMP_{name.upper()}": str(value) for name, value in settings.items()},
         }
 
 

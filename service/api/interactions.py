@@ -2,16 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, repeat
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
-from uuid_utils.compat import uuid7
 
-from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body
-from service.api.problems import documented
+from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body, media_type_of
+from service.api.problems import OF_BODIES, documented
 from service.domain.interaction import MAX_EVENT_ID_CHARS, identifier_problem
 from service.errors import (
     IdempotencyKeyReused,
@@ -20,6 +19,8 @@ from service.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from service.flows import cloud_events
+from service.flows.cloud_events import parse_cloud_event
 from service.flows.ingest import (
     IdempotentRequest,
     IngestResult,
@@ -29,7 +30,7 @@ from service.flows.ingest import (
     ingest,
     ingest_once,
 )
-from service.flows.parse import InteractionIn, parse_cloud_event, parse_interaction, parse_line
+from service.flows.parse import InteractionIn, parse_interaction, parse_line
 from service.runtime import regeneration_policy
 
 MAX_BODY_BYTES = 500_000
@@ -74,8 +75,8 @@ def _request_body() -> dict[str, Any]:
             "content": {
                 "application/json": {"schema": {"oneOf": [single, batch]}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
-                "application/cloudevents+json": {"schema": event},
-                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
+                cloud_events.MEDIA_TYPE: {"schema": event},
+                cloud_events.BATCH_MEDIA_TYPE: {"schema": {"type": "array", "items": event}},
             },
         }
     }
@@ -84,7 +85,7 @@ def _request_body() -> dict[str, Any]:
 @router.post(
     "/v1/interactions",
     response_model=IngestResponse,
-    responses=documented(InvalidBody, TooLarge, UnsupportedMediaType, IdempotencyKeyReused),
+    responses=documented(*OF_BODIES, IdempotencyKeyReused),
     openapi_extra=_request_body(),
 )
 async def add_interactions(
@@ -99,10 +100,13 @@ async def add_interactions(
     32 KB an item, 1,000 items.
     """
     body = await bounded_body(request, MAX_BODY_BYTES)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
+    if "ce-specversion" in request.headers and media_type not in cloud_events.STRUCTURED:
+        body = cloud_events.structured_event(request.headers.items(), media_type, body)
+        media_type = cloud_events.MEDIA_TYPE
     policy = regeneration_policy(runtime.settings)
     if idempotency_key is None:
-        items = _parse(media_type, body, _new_event_ids())
+        items = _parse(media_type, body, repeat(None))
         result = await ingest(runtime.database, runtime.cache, caller.project_id, items, policy)
         return _answer(_render(result))
     problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
@@ -123,26 +127,21 @@ async def add_interactions(
     return _answer(_render(result), replayed=replayed)
 
 
-def _new_event_ids() -> Iterator[str]:
-    while True:
-        yield str(uuid7())
-
-
 def _repeatable_event_ids(request: IdempotentRequest) -> Iterator[str]:
     """Ids for items without one that come out the same when the request is sent again."""
     name = hashlib.blake2b(request.key.encode() + request.sha256, digest_size=12).hexdigest()
     return (f"{name}-{number}" for number in count(1))
 
 
-def _parse(media_type: str, body: bytes, event_ids: Iterator[str]) -> list[Any]:
+def _parse(media_type: str, body: bytes, event_ids: Iterator[str | None]) -> list[Any]:
     match media_type:
         case "application/x-ndjson" | "application/jsonl":
             lines = [line for line in body.splitlines() if line.strip()]
             _check_count(len(lines))
             return [parse_line(line, default_event_id=next(event_ids)) for line in lines]
-        case "application/cloudevents+json":
+        case cloud_events.MEDIA_TYPE:
             return [_single(parse_cloud_event(_load(body)))]
-        case "application/cloudevents-batch+json":
+        case cloud_events.BATCH_MEDIA_TYPE:
             return [parse_cloud_event(event) for event in _batch(_load(body), "the batch")]
         case "application/json":
             return _parse_json(_load(body), event_ids)
@@ -152,7 +151,7 @@ def _parse(media_type: str, body: bytes, event_ids: Iterator[str]) -> list[Any]:
     )
 
 
-def _parse_json(document: Any, event_ids: Iterator[str]) -> list[Any]:
+def _parse_json(document: Any, event_ids: Iterator[str | None]) -> list[Any]:
     if isinstance(document, dict) and "interactions" in document:
         unknown = sorted(set(document) - {"interactions"})
         if unknown:

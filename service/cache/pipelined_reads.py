@@ -122,6 +122,9 @@ class _Connection(asyncio.Protocol):
     def ask(self, *command: str) -> asyncio.Future[Any]:
         """The future answer; it fails with RedisError when there is none."""
         answer: asyncio.Future[Any] = self._loop.create_future()
+        if self.lost:  # since whoever asks has got hold of it
+            answer.set_exception(ConnectionError("Redis has closed the connection."))
+            return answer
         if not self._unsent:
             self._loop.call_soon(self._send)
         self._unsent.append(_packed(command))

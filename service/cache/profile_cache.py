@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from service.cache.breaker import CircuitBreaker
 from service.cache.entry import Entry, user_digest
@@ -125,12 +125,19 @@ class ProfileCache:
         return Hit(entry, int(revision))
 
     async def begin_fill(self, project_id: str, user_id: str) -> WriteToken | None:
-        """The right to fill a missing entry, one reader at a time; None while another has it."""
+        """The right to fill a missing entry, one reader at a time; None while another has it.
+
+        While Redis is away everyone has it: there is no other's fill to wait for.
+        """
         token = WriteToken(f"{_keys(project_id, user_id)[0]}:w:fill", secrets.token_hex(8))
-        taken = await self._attempt(
-            lambda: self._redis.set(token.key, token.value, nx=True, px=_FILL_DEADLINE_MS)
-        )
-        return token if taken else None
+
+        async def take() -> bool:
+            return bool(
+                await self._redis.set(token.key, token.value, nx=True, px=_FILL_DEADLINE_MS)
+            )
+
+        taken = await self._attempt(take)
+        return None if taken is False else token
 
     async def begin_write(self, project_id: str, user_id: str) -> WriteToken:
         """The right to write an entry that is about to be committed in Postgres.
@@ -246,8 +253,8 @@ def open_cache(
 ) -> ProfileCache:
     """A cache at `url` (`redis://…`); times in seconds. Connects on first use.
 
-    The socket time-outs and the absence of retries are the point: redis-py's defaults can hang a
-    request for a minute.
+    The socket time-outs are the point: redis-py's defaults can hang a request for a minute. What
+    meets a connection that is dead already, as all are after a restart of Redis, tries another one.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -255,7 +262,7 @@ def open_cache(
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         health_check_interval=0,
     )
     return ProfileCache(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,6 +30,13 @@ class InsertedKey(NamedTuple):
     event_id: str
 
 
+class Inserted(NamedTuple):
+    """What was new, and every user's revision from now on."""
+
+    keys: set[InsertedKey]
+    revisions: dict[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class RegenerationPolicy:
     """When an ingest asks for a regeneration. Times in seconds; `priority` 0 is the most urgent."""
@@ -41,59 +48,62 @@ class RegenerationPolicy:
 
 # One statement, so that the interactions, the user's revision and the regeneration request are
 # one write. The users are locked already. A repeated request changes unindexed columns only and
-# never `due_at`, which may be a lease; new events wake a parked row.
-_INSERT = text(
-    """
-    with incoming as (
-        select * from unnest(
-            cast(:user_ids as text[]), cast(:sources as text[]), cast(:event_ids as text[]),
-            cast(:occurred_at as timestamptz[]), cast(:types as text[]), cast(:texts as text[]),
-            cast(:attributes as text[])
-        ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
-    ), inserted as (
-        insert into interactions (
-            project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
-        )
-        select u.project_id, u.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
-               u.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
-        from incoming i
-        join users u on u.project_id = :project_id and u.user_id = i.user_id
-        order by u.user_id, i.source, i.event_id
-        on conflict do nothing
-        returning user_id, source, event_id, occurred_at
-    ), touched as (
-        update users u
-        set revision = u.revision + 1,
-            interaction_count = u.interaction_count + n.added,
-            first_seen_at = least(u.first_seen_at, n.first_at),
-            last_seen_at = greatest(u.last_seen_at, n.last_at)
-        from (
-            select user_id, count(*) as added, min(occurred_at) as first_at,
-                   max(occurred_at) as last_at
-            from inserted group by user_id
-        ) n
-        where u.project_id = :project_id and u.user_id = n.user_id
-        returning u.user_id, u.revision, u.interaction_count, u.profiling
-    ), requested as (
-        insert into regenerations as r (
-            project_id, user_id, requested_revision, first_requested_at, last_requested_at,
-            due_at, priority
-        )
-        select :project_id, t.user_id, t.revision, now(), now(),
-               now() + make_interval(secs => :debounce), :priority
-        from touched t
-        where t.profiling = 'on' and t.interaction_count >= :min_interactions
-        order by t.user_id
-        on conflict (project_id, user_id) do update
-        set requested_revision = excluded.requested_revision,
-            last_requested_at = excluded.last_requested_at,
-            due_at = case when r.parked_at is null then r.due_at else excluded.due_at end,
-            attempts = case when r.parked_at is null then r.attempts else 0 end,
-            parked_at = null
+# never `due_at`, which may be a lease; new events wake a parked row. The users are looked up by
+# their keys and not joined: for a table without statistics, the join would read all of them.
+_INSERT = """
+with incoming as (
+    select * from unnest(
+        cast($2 as text[]), cast($3 as text[]), cast($4 as text[]),
+        cast($5 as timestamptz[]), cast($6 as text[]), cast($7 as text[]),
+        cast($8 as text[])
+    ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+), before as materialized (
+    select user_id, revision from users
+    where project_id = $1 and user_id = any(cast($2 as text[]))
+), inserted as (
+    insert into interactions (
+        project_id, user_id, source, event_id, occurred_at, revision, type, text, attributes
     )
-    select user_id, source, event_id from inserted
-    """
+    select $1, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
+           b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
+    from incoming i join before b using (user_id)
+    order by b.user_id, i.source, i.event_id
+    on conflict do nothing
+    returning user_id, source, event_id, occurred_at
+), touched as (
+    update users u
+    set revision = u.revision + 1,
+        interaction_count = u.interaction_count + n.added,
+        first_seen_at = least(u.first_seen_at, n.first_at),
+        last_seen_at = greatest(u.last_seen_at, n.last_at)
+    from (
+        select user_id, count(*) as added, min(occurred_at) as first_at,
+               max(occurred_at) as last_at
+        from inserted group by user_id
+    ) n
+    where u.project_id = $1 and u.user_id = n.user_id
+    returning u.user_id, u.revision, u.interaction_count, u.profiling
+), requested as (
+    insert into regenerations as r (
+        project_id, user_id, requested_revision, first_requested_at, last_requested_at,
+        due_at, priority
+    )
+    select $1, t.user_id, t.revision, now(), now(),
+           now() + make_interval(secs => $10), $11
+    from touched t
+    where t.profiling = 'on' and t.interaction_count >= $9
+    order by t.user_id
+    on conflict (project_id, user_id) do update
+    set requested_revision = excluded.requested_revision,
+        last_requested_at = excluded.last_requested_at,
+        due_at = case when r.parked_at is null then r.due_at else excluded.due_at end,
+        attempts = case when r.parked_at is null then r.attempts else 0 end,
+        parked_at = null
 )
+select user_id, source, event_id, null as revision from inserted
+union all
+select user_id, null, null, revision from before
+"""
 
 _COLUMNS = "source, event_id, occurred_at, type, text, attributes, revision"
 _LATEST = text(
@@ -104,41 +114,42 @@ _LATEST = text(
     limit :limit
     """
 )
+# Bare comparisons: behind an `or` or a `coalesce` the index would be read from its start.
 _PAGE = text(
     f"""
     select {_COLUMNS} from interactions
     where project_id = :project_id and user_id = :user_id
-      and (cast(:occurred_at as timestamptz) is null
-           or (occurred_at, source, event_id) < (:occurred_at, :source, :event_id))
+      and revision <= :revision
+      and (occurred_at, source, event_id) < (:occurred_at, :source, :event_id)
     order by occurred_at desc, source desc, event_id desc
     limit :limit
     """
 )
+_AFTER_ALL = (datetime.max.replace(tzinfo=UTC), "", "")
+_LAST_REVISION = 2**63 - 1
 _DELETE = text("delete from interactions where project_id = :project_id and user_id = :user_id")
 
 
 async def insert_new(
     tx: Transaction, interactions: Sequence[NewInteraction], policy: RegenerationPolicy
-) -> set[InsertedKey]:
+) -> Inserted:
     """Insert what is not stored yet and ask for a regeneration of every user it concerns.
 
-    The users must be locked. Returns the keys that were new; the rest are duplicates.
+    The users must be locked. Whatever is not among the inserted keys is a duplicate.
     """
-    columns = list(zip(*interactions, strict=True))
-    rows = await tx.execute(
-        _INSERT,
-        user_ids=list(columns[0]),
-        sources=list(columns[1]),
-        event_ids=list(columns[2]),
-        occurred_at=list(columns[3]),
-        types=list(columns[4]),
-        texts=list(columns[5]),
-        attributes=list(columns[6]),
-        min_interactions=policy.min_interactions,
-        debounce=policy.debounce,
-        priority=policy.priority,
+    columns = zip(*interactions, strict=True)
+    rows = await tx.fetch(
+        _INSERT, *columns, policy.min_interactions, policy.debounce, policy.priority
     )
-    return {InsertedKey(*row) for row in rows}
+    keys: set[InsertedKey] = set()
+    before: dict[str, int] = {}
+    for user_id, source, event_id, revision in rows:
+        if revision is None:
+            keys.add(InsertedKey(user_id, source, event_id))
+        else:
+            before[user_id] = revision
+    grown = {key.user_id for key in keys}
+    return Inserted(keys, {user: before[user] + (user in grown) for user in sorted(before)})
 
 
 async def latest(
@@ -150,10 +161,18 @@ async def latest(
 
 
 async def page_before(
-    tx: Transaction, user_id: str, *, before: tuple[datetime, str, str] | None, limit: int | None
+    tx: Transaction,
+    user_id: str,
+    *,
+    before: tuple[datetime, str, str] | None,
+    limit: int,
+    revision: int = _LAST_REVISION,
 ) -> list[Interaction]:
-    """Up to `limit` interactions (None: all), newest first, before the order key `before`."""
-    occurred_at, source, event_id = before or (None, "", "")
+    """Up to `limit` interactions before the order key `before`, newest first.
+
+    With `revision`, only what was there at that revision.
+    """
+    occurred_at, source, event_id = before or _AFTER_ALL
     rows = await tx.execute(
         _PAGE,
         user_id=user_id,
@@ -161,6 +180,7 @@ async def page_before(
         source=source,
         event_id=event_id,
         limit=limit,
+        revision=revision,
     )
     return [_interaction(row) for row in rows]
 

@@ -26,6 +26,17 @@ _SERVING = text(
     where project_id = :project_id and user_id = :user_id and status = 'serving'
     """
 )
+_SERVED = text(
+    f"""
+    select u.revision as newest_revision, p.* from users u
+    cross join lateral (
+        select {_COLUMNS} from profiles
+        where project_id = u.project_id and user_id = u.user_id and status = 'serving'
+    ) p
+    where u.project_id = :project_id and u.user_id = any(cast(:user_ids as text[]))
+      and u.profiling = 'on'
+    """
+)
 _NEWEST = text(
     f"""
     select {_COLUMNS} from profiles
@@ -90,6 +101,12 @@ async def serving(tx: Transaction, user_id: str) -> Profile | None:
     return _profile(row) if row else None
 
 
+async def served(tx: Transaction, user_ids: Sequence[str]) -> dict[str, tuple[Profile, int]]:
+    """What readers get, and each user's newest revision; without those who have none or paused."""
+    rows = await tx.execute(_SERVED, user_ids=user_ids)
+    return {row.user_id: (_profile(row), row.newest_revision) for row in rows}
+
+
 async def newest(tx: Transaction, user_id: str) -> Profile | None:
     """The version with the highest number, whether it serves or not."""
     row = (await tx.execute(_NEWEST, user_id=user_id)).one_or_none()
@@ -102,9 +119,9 @@ async def version(tx: Transaction, user_id: str, number: int) -> Profile | None:
 
 
 async def versions(
-    tx: Transaction, user_id: str, *, before: int | None, limit: int | None
+    tx: Transaction, user_id: str, *, before: int | None, limit: int
 ) -> list[Profile]:
-    """Up to `limit` versions (None: all) below `before`, newest first."""
+    """Up to `limit` versions below `before`, newest first."""
     rows = await tx.execute(_VERSIONS, user_id=user_id, before=before, limit=limit)
     return [_profile(row) for row in rows]
 

@@ -1,11 +1,14 @@
 """Connections and transactions: one per request or phase of a job, bound to one project."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from asyncpg import InternalClientError
+from asyncpg import Connection as AsyncpgConnection
+from asyncpg import InterfaceError as AsyncpgInterfaceError
+from asyncpg import InternalClientError, PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,6 +27,9 @@ _REFUSALS = ("28", "3D000")
 _RETRY_AFTER_SECONDS = 2
 # How long a transaction waits for a connection, or for its turn with a user, before it is refused.
 _WAIT_SECONDS = 5
+
+# What `Transaction.fetch` lets through unwrapped.
+_DRIVER_ERRORS = (PostgresError, AsyncpgInterfaceError, InternalClientError)
 
 _SESSION_SETTINGS = {
     "application_name": "bump",
@@ -54,12 +60,25 @@ class Transaction:
             statement, {"project_id": self.project_id, **parameters}
         )
 
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """The rows of `statement`, in asyncpg's words: `$1` is the project, then `arguments`.
+
+        For ingest alone: there, SQLAlchemy's handling of parameters and rows costs as much as half
+        of what Postgres does with them.
+        """
+        pooled = await self.connection.get_raw_connection()
+        driver: AsyncpgConnection = pooled.driver_connection
+        rows: list[Any] = await driver.fetch(statement, self.project_id, *arguments)
+        return rows
+
 
 class Database:
-    """The pool of one process."""
+    """The pool of one process: `pool_size` transactions at once, the others in order of arrival."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, pool_size: int) -> None:
         self._engine = engine
+        # SQLAlchemy's own queue lets newcomers in ahead of those who wait, some of them for long.
+        self._turns = asyncio.Semaphore(pool_size)
         self._users = KeyedLock()
 
     @asynccontextmanager
@@ -104,12 +123,21 @@ class Database:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._engine.begin() as connection:
+            async with self._turn(), self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, InternalClientError, OSError) as error:
+        except (SQLAlchemyError, *_DRIVER_ERRORS, OSError) as error:
             if explained := explanation(error):
                 raise explained from error
             raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when the server does not answer."""
@@ -137,19 +165,21 @@ def open_database(url: str, pool_size: int) -> Database:
             "server_settings": _SESSION_SETTINGS,
         },
     )
-    return Database(engine)
+    return Database(engine, pool_size)
 
 
 def explanation(error: Exception) -> DatabaseUnavailable | ConfigurationError | None:
     """What to raise in place of a driver's error, None where it is a bug of ours."""
     if is_transient(error):
         return DatabaseUnavailable(
-            "The database does not answer; nothing was written. Send the request again.",
+            # A commit whose answer was lost may have happened, so nothing is said of that.
+            "The database does not answer. Send the request again: event ids, or an "
+            "Idempotency-Key, keep it from counting twice.",
             retry_after_seconds=_RETRY_AFTER_SECONDS,
         )
-    if isinstance(error, DBAPIError) and _sqlstate(error).startswith(_REFUSALS):
+    if _sqlstate(error).startswith(_REFUSALS):
         return ConfigurationError(
-            f"Postgres refuses the connection: {error.orig}. Check BUMP_DATABASE_URL (and "
+            f"Postgres refuses the connection: {_cause(error)}. Check BUMP_DATABASE_URL (and "
             "BUMP_DATABASE_ADMIN_URL, which only `bump migrate` and `bump keys` use)."
         )
     return None
@@ -158,18 +188,23 @@ def explanation(error: Exception) -> DatabaseUnavailable | ConfigurationError | 
 def is_transient(error: Exception) -> bool:
     """Whether trying again later can help: the server is gone, full, overloaded or timed out."""
     # asyncpg raises InternalClientError when the server goes away in the middle of a query.
-    if isinstance(error, OSError | PoolTimeoutError | InterfaceError | InternalClientError):
+    gone = (OSError, PoolTimeoutError, InterfaceError, AsyncpgInterfaceError, InternalClientError)
+    if isinstance(error, gone):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
+    if isinstance(error, DBAPIError) and (
+        error.connection_invalidated or isinstance(error.orig, OSError)
+    ):
+        return True
     state = _sqlstate(error)
-    if error.connection_invalidated or isinstance(error.orig, OSError):
-        return True
     return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+def _sqlstate(error: Exception) -> str:
+    return getattr(_cause(error), "sqlstate", None) or ""
+
+
+def _cause(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 async def verify_server(database: Database, needed_revision: str) -> None:

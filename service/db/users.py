@@ -29,21 +29,12 @@ _COLUMNS = (
 )
 # One pass in key order that creates a row or locks it: `where false` keeps an existing row as it
 # is, but PostgreSQL locks it all the same (INSERT, "conflict_action").
-_ENSURE_LOCKED = text(
-    """
-    insert into users as u (project_id, user_id)
-    select :project_id, n.user_id from unnest(cast(:user_ids as text[])) as n (user_id)
-    order by n.user_id collate "C"
-    on conflict (project_id, user_id) do update set profiling = u.profiling where false
-    """
-)
-_REVISIONS = text(
-    """
-    select user_id, revision from users
-    where project_id = :project_id and user_id = any(cast(:user_ids as text[]))
-    order by user_id
-    """
-)
+_ENSURE_LOCKED = """
+insert into users as u (project_id, user_id)
+select $1, n.user_id from unnest(cast($2 as text[])) as n (user_id)
+order by n.user_id collate "C"
+on conflict (project_id, user_id) do update set profiling = u.profiling where false
+"""
 _LOCK_MANY = text(
     """
     select user_id from users
@@ -76,15 +67,13 @@ _MARK_COUNTED = text(
 _DELETE = text("delete from users where project_id = :project_id and user_id = :user_id")
 
 
-async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
-    """Create what is missing, lock all rows, and return each user's revision, in key order.
+async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> None:
+    """Create what is missing and lock all rows; `user_ids` are in key order.
 
     Every writer takes users in this one order, so batches that share users, erasures included,
     wait for one another and never deadlock.
     """
-    await tx.execute(_ENSURE_LOCKED, user_ids=list(user_ids))
-    rows = await tx.execute(_REVISIONS, user_ids=list(user_ids))
-    return {row.user_id: row.revision for row in rows}
+    await tx.fetch(_ENSURE_LOCKED, user_ids)
 
 
 async def find(tx: Transaction, user_id: str) -> UserRecord | None:

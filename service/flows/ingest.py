@@ -60,7 +60,8 @@ async def ingest(
 ) -> IngestResult:
     """Store what is valid and new; rejected items take nothing down with them.
 
-    Raises DatabaseUnavailable, and then nothing of the batch was written.
+    Raises DatabaseUnavailable; then all of the batch was written or nothing, and it can be sent
+    again.
     """
     async with database.writing(project_id, _users(items)) as tx:
         result = await _write_batch(tx, items, policy)
@@ -113,11 +114,9 @@ async def _write_batch(
     valid = [item for item in items if isinstance(item, NewInteraction)]
     if not valid:
         return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
-    before = await users.ensure_and_lock(tx, sorted(_users(valid)))
+    await users.ensure_and_lock(tx, sorted(_users(valid)))
     inserted = await interactions.insert_new(tx, valid, policy)
-    grown = {key.user_id for key in inserted}
-    revisions = {user: revision + (user in grown) for user, revision in before.items()}
-    return IngestResult(_in_order(items, inserted), revisions)
+    return IngestResult(_in_order(items, inserted.keys), inserted.revisions)
 
 
 async def _announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:

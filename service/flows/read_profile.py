@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.cache import Entry, Hit, NoHit, ProfileCache
-from service.db import profiles, regenerations, users
+from service.db import regenerations, users
 from service.db.session import Database
 from service.errors import (
     InvalidField,
@@ -15,6 +15,7 @@ from service.errors import (
     TooFewInteractions,
     UserNotFound,
 )
+from service.flows.shared_lookups import SharedLookups
 from service.telemetry import CACHE_READS
 
 # How long a reader waits for another process's fill before it asks Postgres itself.
@@ -45,6 +46,7 @@ class ProfileReader:
     def __init__(self, database: Database, cache: ProfileCache) -> None:
         self._database = database
         self._cache = cache
+        self._shared = SharedLookups(database)
         self._lookups: dict[tuple[str, str], asyncio.Task[ServedProfile | None]] = {}
 
     async def read(self, project_id: str, user_id: str) -> ServedProfile | None:
@@ -131,12 +133,11 @@ class ProfileReader:
         return None
 
     async def _from_database(self, project_id: str, user_id: str) -> tuple[Entry, int]:
-        async with self._database.transaction(project_id) as tx:
-            user = await users.find(tx, user_id)
-            profile = await profiles.serving(tx, user_id) if user and not user.paused else None
-        if user is None or profile is None:
+        found = await self._shared.find(project_id, user_id)
+        if found is None:
             return Entry.absent(project_id, user_id), 0
-        return Entry.of_profile(project_id, profile), user.revision
+        profile, revision = found
+        return Entry.of_profile(project_id, profile), revision
 
     async def _check_reachable(
         self, project_id: str, user_id: str, min_revision: int, *, ask: bool, profiled: bool

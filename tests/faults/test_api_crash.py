@@ -14,8 +14,8 @@ from tests.faults.histories import (
 )
 from tests.faults.processes import Processes, eventually, service_environment
 
-WRITERS = 8
-KILLS = 2
+WRITERS = 16
+KILLS = 3
 ACKS_BETWEEN_KILLS = 60
 
 

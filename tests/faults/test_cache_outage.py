@@ -1,17 +1,12 @@
 """Valkey flushed, frozen, killed under readers: no error, right answers, and it recovers."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import httpx2
 import pytest
 
 from service.cache import Hit
 from service.runtime import Runtime, open_runtime
-from tests.conftest import make_worker
-from tests.faults.histories import new_events, select, store_events, user_names
 from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import (
     ApiProcess,
@@ -20,32 +15,12 @@ from tests.faults.processes import (
     metric,
     service_environment,
 )
+from tests.faults.readers import USERS, profile_client, reading, write_profiles
 
-READERS = 6
-USERS = 20
 REVISION_TTL_SECONDS = 1
 _HITS = 'bump_cache_reads_total{result="hit"}'
 _PAST_CACHE = 'bump_cache_reads_total{result="unavailable"}'
 _MISSES = 'bump_cache_reads_total{result="miss"}'
-
-
-@dataclass(slots=True)
-class Readers:
-    """What readers saw: how many answers were right, and everything else."""
-
-    right: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def note(self, response: httpx2.Response, revision: int) -> None:
-        if response.status_code == 200 and response.json()["revision"] == revision:
-            self.right += 1
-        else:
-            self.wrong.append(f"{response.status_code} {response.text[:200]}")
-
-    async def more(self, count: int) -> None:
-        """Wait until `count` more answers have come."""
-        target = self.right + count
-        await eventually(lambda: self.right >= target or bool(self.wrong), 30)
 
 
 @pytest.fixture
@@ -70,9 +45,9 @@ async def test_readers_notice_nothing_of_a_cache_that_fails(
     project_id: str,
 ) -> None:
     key = await private_stack.create_key(project_id)
-    await _write_profiles(private_runtime, project_id, "first")
+    await write_profiles(private_runtime, project_id, "first")
     metrics = f"{api.url}/metrics"
-    async with _reading(api.url, key, revision=1) as readers:
+    async with reading(api.url, key, revision=1) as readers:
         await readers.more(100)
         assert await metric(metrics, _HITS) > 0
 
@@ -82,16 +57,16 @@ async def test_readers_notice_nothing_of_a_cache_that_fails(
         assert await metric(metrics, _MISSES) >= missed + USERS
 
         private_stack.freeze_valkey()
-        await _until_grown(metrics, _PAST_CACHE, readers)
+        await readers.until_grown(metrics, _PAST_CACHE)
         await readers.more(50)
         private_stack.thaw_valkey()
-        await _until_grown(metrics, _HITS, readers)
+        await readers.until_grown(metrics, _HITS)
 
         private_stack.kill_valkey()
-        await _until_grown(metrics, _PAST_CACHE, readers)
+        await readers.until_grown(metrics, _PAST_CACHE)
         await readers.more(50)
         private_stack.start_valkey_again()
-        await _until_grown(metrics, _HITS, readers)
+        await readers.until_grown(metrics, _HITS)
     assert readers.wrong == []
 
 
@@ -102,61 +77,18 @@ async def test_a_profile_written_while_the_cache_hangs_is_served_soon_after(
     project_id: str,
 ) -> None:
     key = await private_stack.create_key(project_id)
-    await _write_profiles(private_runtime, project_id, "first")
-    async with _client(api.url, key) as client:
+    await write_profiles(private_runtime, project_id, "first")
+    async with profile_client(api.url, key) as client:
         assert await _revision(client) == 1
         private_stack.freeze_valkey()
         try:
-            await _write_profiles(private_runtime, project_id, "second")
+            await write_profiles(private_runtime, project_id, "second")
             await eventually(lambda: _serves(client, 2), 10)
         finally:
             private_stack.thaw_valkey()
         # The cache may still hold the first version, but only as long as it holds its revision.
         await eventually(lambda: _is_cached(client, private_runtime, project_id, 2), 10)
         assert await _revision(client) == 2
-
-
-async def _write_profiles(runtime: Runtime, project_id: str, name: str) -> None:
-    events = new_events(list(user_names(USERS)), name, per_user=6)
-    await store_events(runtime.database, runtime.cache, project_id, events)
-    worker = make_worker(runtime)
-    while await worker.run_once():
-        pass
-    rows = await select(
-        runtime.database, project_id, "select 1 from profiles where status = 'serving'"
-    )
-    assert len(rows) == USERS
-
-
-@asynccontextmanager
-async def _reading(url: str, key: str, *, revision: int) -> AsyncIterator[Readers]:
-    """Readers at work for the length of the block, who expect profiles of `revision`."""
-    readers, stop = Readers(), asyncio.Event()
-
-    async def read(offset: int) -> None:
-        users = list(user_names(USERS))
-        async with _client(url, key) as client:
-            while not stop.is_set():
-                user_id = users[offset % USERS]
-                offset += 1
-                readers.note(await client.get(f"/v1/users/{user_id}/profile"), revision)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(READERS):
-            group.create_task(read(number * 3))
-        try:
-            yield readers
-        finally:
-            stop.set()
-
-
-async def _until_grown(metrics: str, name: str, readers: Readers) -> None:
-    before = await metric(metrics, name)
-
-    async def grown() -> bool:
-        return bool(readers.wrong) or await metric(metrics, name) > before
-
-    await eventually(grown, 20)
 
 
 async def _serves(client: httpx2.AsyncClient, revision: int) -> bool:
@@ -175,9 +107,3 @@ async def _revision(client: httpx2.AsyncClient) -> int:
     response = await client.get("/v1/users/user-000/profile")
     assert response.status_code == 200, response.text
     return int(response.json()["revision"])
-
-
-def _client(url: str, key: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
-    )

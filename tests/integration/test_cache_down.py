@@ -68,7 +68,8 @@ async def fill(cache: ProfileCache) -> None:
 async def test_a_closed_port_is_unavailable_and_raises_nothing() -> None:
     async with cache_at(free_port(), retry_after=LONG) as cache:
         assert await cache.read("p1", "u1") is NoHit.UNAVAILABLE
-        assert await cache.begin_fill("p1", "u1") is None
+        fill = await cache.begin_fill("p1", "u1")
+        assert fill and not await cache.store(ENTRY, revision=1, token=fill)
         token = await cache.begin_write("p1", "u1")
         assert not await cache.store(ENTRY, revision=1, token=token)
         await cache.raise_revisions("p1", {"u1": 2})
@@ -146,3 +147,15 @@ async def test_a_cache_that_comes_back_empty_is_filled_again(tmp_path: Path) -> 
             assert await cache.read("p1", "u1") is NoHit.MISS
             await fill(cache)
             assert (await read_until_hit(cache)).entry == ENTRY
+
+
+async def test_connections_that_died_in_a_restart_are_not_taken_for_an_outage(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with cache_at(port, retry_after=LONG) as cache:
+        with running_valkey(port, tmp_path):
+            await asyncio.gather(*(cache.begin_write("p1", f"u{n}") for n in range(8)))
+        with running_valkey(port, tmp_path):
+            await fill(cache)
+            assert isinstance(await cache.read("p1", "u1"), Hit)

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
 from service.cache import Hit
-from service.db.session import Database, Transaction
 from service.errors import (
     InvalidField,
     ProfileNotFound,
@@ -23,22 +22,11 @@ from service.flows.read_profile import ProfileReader
 from service.runtime import Runtime
 from service.worker import Worker
 from tests.conftest import make_worker
+from tests.counting_database import CountingDatabase
 from tests.histories import AT_ONCE, Add, Sql, event, events
 from tests.scribe import Scribe
 
 pytestmark = pytest.mark.usefixtures("quiet_queue")
-
-
-class CountingDatabase(Database):
-    """Counts the transactions that it opens on another database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.transactions = 0
-
-    def transaction(self, project_id: str) -> AbstractAsyncContextManager[Transaction]:
-        self.transactions += 1
-        return self._database.transaction(project_id)
 
 
 @asynccontextmanager
