@@ -59,8 +59,9 @@ format: install ## rewrite the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## run every benchmark and write benchmarks/results.json
+bench: install ## run every benchmark; write benchmarks/results.json and docs/benchmarks.svg
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/plot.py
 
 lock: install ## renew the hashed locks in requirements/
 	$(COMPILE) --universal pyproject.toml -o requirements/base.txt

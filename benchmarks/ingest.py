@@ -36,10 +36,7 @@ async def measure(stack: Stack) -> list[Measurement]:
     with stack.api() as port:
         for number in range(ROUNDS):
             limits.append(await _copy_rate(stack, number))
-            requests = [
-                http_request("POST", "/v1/interactions", key=key, body=_body(batch))
-                for batch in _batches(f"http-{number}")
-            ]
+            requests = batch_requests(f"http-{number}", key)
             load = Load(port, requests, CONNECTIONS, SECONDS, once=True)
             subjects.append((await stack.load.run(load)).rate * BATCH)
     value, limit = median(subjects), median(limits)
@@ -48,6 +45,14 @@ async def measure(stack: Stack) -> list[Measurement]:
         Measurement(
             "ingest_absolute", value, "events/s", limit, Target("value", ">=", 10_000), PEER
         ),
+    ]
+
+
+def batch_requests(name: str, key: str) -> list[bytes]:
+    """More requests than a round can send, each with new events; `name` makes their ids."""
+    return [
+        http_request("POST", "/v1/interactions", key=key, body=_body(batch))
+        for batch in _batches(name)
     ]
 
 

@@ -32,13 +32,18 @@ class UnexpectedAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: whole HTTP requests, cycled or (`once`) each sent a single time."""
+    """What to send: whole HTTP requests, cycled or (`once`) each sent a single time.
+
+    With `per_second`, at an even pace over all connections; latencies then count from when a
+    request was due, so that a server that falls behind cannot hide it.
+    """
 
     port: int
     requests: Sequence[bytes]
     connections: int
     seconds: float
     once: bool = False
+    per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +56,19 @@ class LoadReport:
 
 
 class LoadGenerator:
-    """Runs loads in its own process, one after the other."""
+    """Runs loads in its own process."""
 
     def __init__(self, process: ProcessPoolExecutor) -> None:
         self._process = process
 
     async def run(self, load: Load) -> LoadReport:
         """Raises UnexpectedAnswer, or TimeoutError when answers stay away."""
+        return (await self.run_together(load))[0]
+
+    async def run_together(self, *loads: Load) -> list[LoadReport]:
+        """Several loads at the same time, reported one by one. Raises like `run`."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._process, generate, load)
+        return await loop.run_in_executor(self._process, generate, loads)
 
 
 @contextmanager
@@ -79,13 +88,17 @@ def http_request(method: str, path: str, *, key: str | None = None, body: bytes 
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def generate(load: Load) -> LoadReport:
-    """Run a load in this process. Raises UnexpectedAnswer, TimeoutError when answers stay away."""
+def generate(loads: Sequence[Load]) -> list[LoadReport]:
+    """Run loads in this process. Raises UnexpectedAnswer, TimeoutError when answers stay away."""
     gc.disable()
     try:
-        return uvloop.run(_generate(load))
+        return uvloop.run(_generate_all(loads))
     finally:
         gc.enable()
+
+
+async def _generate_all(loads: Sequence[Load]) -> list[LoadReport]:
+    return await asyncio.gather(*(_generate(load) for load in loads))
 
 
 async def _generate(load: Load) -> LoadReport:
@@ -93,7 +106,11 @@ async def _generate(load: Load) -> LoadReport:
     begin = perf_counter() + WARM_UP_SECONDS
     end = begin + load.seconds
     requests = iter(load.requests) if load.once else cycle(load.requests)
-    connections = [Connection(requests, end) for _ in range(load.connections)]
+    pace = load.connections / load.per_second if load.per_second else 0.0
+    connections = [
+        Connection(requests, end, pace, first_due=perf_counter() + pace * number / load.connections)
+        for number in range(load.connections)
+    ]
     for connection in connections:
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", load.port)  # type: ignore[misc]
     async with asyncio.timeout(WARM_UP_SECONDS + load.seconds + _SILENCE_SECONDS):
@@ -112,14 +129,19 @@ async def _generate(load: Load) -> LoadReport:
 class Connection(asyncio.Protocol):
     """One keep-alive connection: a request, its whole answer, the next request.
 
-    `answers` holds (when it was whole, how long it took), both in seconds.
+    `pace` is the time between two requests, 0 for as soon as possible. `answers` holds (when it
+    was whole, how long it took). All times in seconds.
     """
 
-    def __init__(self, requests: Iterator[bytes], end: float) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], end: float, pace: float, first_due: float
+    ) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answers: list[tuple[float, float]] = []
         self._requests = requests
         self._end = end
+        self._pace = pace
+        self._due = first_due
         self._buffer = b""
         self._needed = 0
         self._sent_at = 0.0
@@ -146,7 +168,15 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
             self._transport.close()
             return
-        self._sent_at = perf_counter()
+        if self._pace:
+            delay = max(0.0, self._due - perf_counter())
+            asyncio.get_running_loop().call_later(delay, self._send, request, self._due)
+            self._due += self._pace
+        else:
+            self._send(request, perf_counter())
+
+    def _send(self, request: bytes, due: float) -> None:
+        self._sent_at = due
         self._transport.write(request)
 
     def _answer_length(self) -> int:

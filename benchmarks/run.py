@@ -20,34 +20,42 @@ from benchmarks import (
     cache_outage,
     cached_reads,
     history_fetch,
+    hot_user,
     ingest,
     personalize_prompt,
     regeneration,
+    two_processes,
 )
 from benchmarks.measurement import Measurement
 from benchmarks.stack import Stack, open_stack
 
 RESULTS = Path(__file__).with_name("results.json")
-NAMES = (
-    "cached_reads",
-    "cache_outage",
-    "ingest",
-    "personalize_prompt",
-    "regeneration",
-    "history_fetch",
-)
-
 _TABLE_WIDTH = 120
 
 Benchmark = Callable[[Stack], Coroutine[Any, Any, list[Measurement]]]
+
+
+def benchmarks(rows: int) -> dict[str, Benchmark]:
+    """By name, in the order in which they run; `rows` is the size of `history_fetch`'s table."""
+    return {
+        "cached_reads": cached_reads.measure,
+        "cache_outage": cache_outage.measure,
+        "ingest": ingest.measure,
+        "personalize_prompt": personalize_prompt.measure,
+        "regeneration": regeneration.measure,
+        "hot_user": hot_user.measure,
+        "history_fetch": partial(history_fetch.measure, rows=rows),
+        "two_processes": two_processes.measure,
+    }
 
 
 def main() -> None:
     arguments = _arguments()
     found: list[Measurement] = []
     progress = Console(stderr=True)
-    for name in arguments.only or NAMES:
-        found += _run(name, arguments.rows, progress)
+    chosen = benchmarks(arguments.rows)
+    for name in arguments.only or chosen:
+        found += _run(name, chosen[name], progress)
     results = {measurement.name: measurement.to_json() for measurement in found}
     if not arguments.only:
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
@@ -59,24 +67,13 @@ def main() -> None:
         Console(width=max(Console().width, _TABLE_WIDTH)).print(_table(found))
 
 
-def _run(name: str, rows: int, progress: Console) -> list[Measurement]:
+def _run(name: str, benchmark: Benchmark, progress: Console) -> list[Measurement]:
     """A stack of its own for each: no benchmark meets what another one left behind."""
     started = time.monotonic()
     with progress.status(f"{name} …"), open_stack() as stack:
-        found = asyncio.run(_benchmarks(rows)[name](stack))
+        found = asyncio.run(benchmark(stack))
     progress.print(f"{name}: done in {time.monotonic() - started:.0f} s", highlight=False)
     return found
-
-
-def _benchmarks(rows: int) -> dict[str, Benchmark]:
-    return {
-        "cached_reads": cached_reads.measure,
-        "cache_outage": cache_outage.measure,
-        "ingest": ingest.measure,
-        "personalize_prompt": personalize_prompt.measure,
-        "regeneration": regeneration.measure,
-        "history_fetch": partial(history_fetch.measure, rows=rows),
-    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=NAMES,
+        choices=list(benchmarks(history_fetch.DEFAULT_ROWS)),
         help="run this one and write no file; repeat for more",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

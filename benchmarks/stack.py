@@ -68,10 +68,11 @@ class Stack:
         )
 
     @contextmanager
-    def api(self, **settings: object) -> Iterator[int]:
-        """`bump serve` with one process; yields its port. `api(lease=5)` sets BUMP_LEASE."""
+    def api(self, *, processes: int = 1, **settings: object) -> Iterator[int]:
+        """`bump serve`; yields its port. `api(lease=5)` sets BUMP_LEASE."""
         port = _free_port()
-        with self._process("api", ["-m", "service", "serve", "--port", str(port)], settings):
+        serve = ["-m", "service", "serve", "--port", str(port), "--workers", str(processes)]
+        with self._process("api", serve, settings):
             _await_answer(port, "/readyz")
             yield port
 

@@ -1,6 +1,7 @@
 """Settings, read once per process from the environment (prefix `BUMP_`) or a `.env` file."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -117,6 +118,16 @@ class Settings(BaseSettings):
 
 
 def _starting_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretStr | None:
-    if url is not None and not url.get_secret_value().startswith(schemes):
+    if url is None:
+        return None
+    if not url.get_secret_value().startswith(schemes):
         raise ValueError(f"must start with {' or '.join(schemes)}")
+    try:
+        _ = urlsplit(url.get_secret_value()).port
+    except ValueError:
+        # Without its reason, which quotes the URL, and so perhaps the password.
+        raise ValueError(
+            "cannot be read: percent-encode special characters of a password, and give the port "
+            "as a number"
+        ) from None
     return url

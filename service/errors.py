@@ -1,14 +1,16 @@
 """Every error that a caller can see, with its status and its stable problem type (RFC 9457).
 
 BumpError
-├── BadRequest (400)        InvalidBody, InvalidCursor
+├── BadRequest (400)        InvalidRequest, InvalidBody, InvalidCursor
 ├── Unauthenticated (401)   no key, unknown key, revoked or expired key
 ├── Forbidden (403)         the key lacks the scope
 ├── NotFound (404)          UserNotFound, ProfileNotFound, VersionNotFound
+├── MethodNotAllowed (405)
 ├── Conflict (409)          RevisionNotReached, ProfilingPaused, TooFewInteractions
 ├── TooLarge (413)          body or batch over its limit
 ├── UnsupportedMediaType (415)
 ├── Unprocessable (422)     InvalidField, IdempotencyKeyReused
+├── HeadTooLarge (431)
 ├── Unavailable (503)       DatabaseUnavailable, DownstreamNotConfigured
 ├── DownstreamFailed (502)
 └── DownstreamTimedOut (504)
@@ -50,6 +52,11 @@ class BadRequest(BumpError):
     status = 400
     slug = "bad-request"
     title = "Bad request"
+
+
+class InvalidRequest(BadRequest):
+    slug = "invalid-request"
+    title = "The request is no HTTP/1.1"
 
 
 class InvalidBody(BadRequest):
@@ -164,6 +171,12 @@ class IdempotencyKeyReused(Unprocessable):
     title = "The idempotency key was used for another request"
 
 
+class HeadTooLarge(BumpError):
+    status = 431
+    slug = "head-too-large"
+    title = "The URL and the headers are too large"
+
+
 class Unavailable(BumpError):
     status = 503
     slug = "unavailable"
@@ -194,3 +207,7 @@ class DownstreamTimedOut(BumpError):
 
 class LeaseLost(Exception):
     """Another worker, an erasure or a pause owns this regeneration now: nothing was written."""
+
+
+class ExportCutShort(Exception):
+    """The user was erased while their data was exported: what was sent is not all there was."""

@@ -84,10 +84,18 @@ def configure_logging(level: str, process: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processor=structlog.processors.JSONRenderer(),
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_first_line, *shared],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _first_line(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Of what libraries say: asyncio and uvicorn put exceptions, messages included, below it."""
+    event["event"] = str(event["event"]).partition("\n")[0]
+    return event
 
 
 def _exception_without_message(

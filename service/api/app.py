@@ -14,13 +14,13 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
-from service.api import health, interactions, personalize, problems, profiles, users
+from service.api import docs, health, interactions, personalize, problems, profiles, users
 from service.api.authentication import Authenticator
 from service.api.hot_routes import HotRoutes
 from service.api.observation import Observation
 from service.api.openapi import DocumentedApi
 from service.config import Settings
-from service.errors import ConfigurationError
+from service.errors import BumpError, ConfigurationError
 from service.runtime import Runtime, open_runtime
 
 log = structlog.get_logger()
@@ -69,11 +69,14 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's own pages load their scripts from other hosts
+        redoc_url=None,
     )
     app.state.draining = False
     app.state.multiprocess = multiprocess
-    for module in (health, interactions, profiles, users, personalize):
+    for module in (health, docs, interactions, profiles, users, personalize):
         app.include_router(module.router)
+    app.mount(docs.ASSETS_PATH, docs.swagger_ui_assets())
     problems.install(app)
     return app
 
@@ -81,8 +84,11 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
 async def _open(settings: Settings) -> Runtime:
     try:
         return await open_runtime(settings)
-    except ConfigurationError as error:
+    except (ConfigurationError, BumpError) as error:
         log.error("cannot_start", reason=str(error))
+        raise
+    except Exception:
+        log.exception("cannot_start")
         raise
 
 

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from service.api.authentication import Authenticator, Caller
 from service.db.projects import Scope
 from service.domain.interaction import MAX_USER_ID_CHARS, user_id_problem
-from service.errors import InvalidField, TooLarge
+from service.errors import InvalidBody, InvalidField, TooLarge, UnsupportedMediaType
 from service.runtime import Runtime
 
 # Room for a long conversation.
@@ -59,7 +60,7 @@ class _StrictJsonRequest(Request):
 
 
 class StrictJsonRoute(APIRoute):
-    """Bounds bodies, and reads JSON as RFC 8259 has it.
+    """Takes JSON and nothing else, bounded, and reads it as RFC 8259 has it.
 
     The standard library lets NaN and lone surrogates in: neither can be stored or sent on.
     """
@@ -70,20 +71,36 @@ class StrictJsonRoute(APIRoute):
         async def handle_strictly(request: Request) -> Response:
             strict = _StrictJsonRequest(request.scope, request.receive)
             if self.body_field is not None:
+                if media_type_of(request) != "application/json":
+                    raise UnsupportedMediaType("Send application/json.")
                 await strict.body()  # out here, where FastAPI does not make a 400 of a TooLarge
             return await handle(strict)
 
         return handle_strictly
 
 
+def media_type_of(request: Request) -> str:
+    """The body's media type in lower case, without parameters; empty when it is not named."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes. Raises TooLarge without reading the rest."""
+    """The body, at most `limit` bytes.
+
+    Raises TooLarge without reading the rest, UnsupportedMediaType for a compressed body,
+    InvalidBody when the client leaves in the middle.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise TooLarge(f"The body has {declared} bytes; the limit is {limit}.", limit=limit)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"The body is over the limit of {limit} bytes.", limit=limit)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise TooLarge(f"The body is over the limit of {limit} bytes.", limit=limit)
+    except ClientDisconnect:
+        raise InvalidBody("The body was cut short.") from None  # nobody reads it; it is no 500
     return bytes(body)

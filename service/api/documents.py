@@ -1,13 +1,25 @@
 """The shapes of answers about users and profiles, as OpenAPI documents them."""
 
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, Field, JsonValue
 
 from service.domain.interaction import Interaction
-from service.domain.profile import ProfileOrigin, ProfileStatus, StatementKind
+from service.domain.profile import (
+    Profile,
+    ProfileOrigin,
+    ProfileStatus,
+    StatementKind,
+    profile_document,
+)
+from service.flows.export import Export
+
+Item = TypeVar("Item")
 
 
 class Evidence(BaseModel):
@@ -155,3 +167,41 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
         "attributes": interaction.attributes,
         "revision": interaction.revision,
     }
+
+
+async def export_document(export: Export) -> AsyncIterator[bytes]:
+    """The JSON of an `ExportOut`, piece by piece."""
+    head = {
+        "user_id": export.user.user_id,
+        "revision": export.user.revision,
+        "interaction_count": export.user.interaction_count,
+        "first_seen_at": export.user.first_seen_at,
+        "last_seen_at": export.user.last_seen_at,
+        "profiling": export.user.profiling,
+        "corrections": asdict(export.corrections),
+    }
+    yield _json(head)[:-1] + b',"profiles":'
+    async for piece in _json_array(export.profiles(), _version_document):
+        yield piece
+    yield b',"interactions":'
+    async for piece in _json_array(export.interactions(), interaction_document):
+        yield piece
+    yield b"}"
+
+
+async def _json_array(
+    pages: AsyncIterator[list[Item]], document: Callable[[Item], dict[str, Any]]
+) -> AsyncIterator[bytes]:
+    separator = b"["
+    async for page in pages:
+        yield separator + b",".join(_json(document(item)) for item in page)
+        separator = b","
+    yield b"]" if separator == b"," else b"[]"
+
+
+def _version_document(profile: Profile) -> dict[str, Any]:
+    return profile_document(profile, stale=None)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z)

@@ -64,7 +64,8 @@ async def _answer(scope: Scope, receive: Receive) -> tuple[Response | None, Rece
 
 
 def _is_json(scope: Scope) -> bool:
-    return (header(scope, b"content-type") or "").startswith("application/json")
+    media_type = (header(scope, b"content-type") or "").partition(";")[0].strip()
+    return media_type == "application/json" and header(scope, b"content-encoding") is None
 
 
 async def _profile(scope: Scope, user_id: str) -> Response | None:

@@ -9,8 +9,8 @@ import orjson
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
 
-from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body
-from service.api.problems import documented
+from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body, media_type_of
+from service.api.problems import OF_BODIES, documented
 from service.domain.interaction import MAX_EVENT_ID_CHARS, identifier_problem
 from service.errors import (
     IdempotencyKeyReused,
@@ -19,6 +19,8 @@ from service.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from service.flows import cloud_events
+from service.flows.cloud_events import parse_cloud_event
 from service.flows.ingest import (
     IdempotentRequest,
     IngestResult,
@@ -28,7 +30,7 @@ from service.flows.ingest import (
     ingest,
     ingest_once,
 )
-from service.flows.parse import InteractionIn, parse_cloud_event, parse_interaction, parse_line
+from service.flows.parse import InteractionIn, parse_interaction, parse_line
 from service.runtime import regeneration_policy
 
 MAX_BODY_BYTES = 500_000
@@ -73,8 +75,8 @@ def _request_body() -> dict[str, Any]:
             "content": {
                 "application/json": {"schema": {"oneOf": [single, batch]}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
-                "application/cloudevents+json": {"schema": event},
-                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
+                cloud_events.MEDIA_TYPE: {"schema": event},
+                cloud_events.BATCH_MEDIA_TYPE: {"schema": {"type": "array", "items": event}},
             },
         }
     }
@@ -83,7 +85,7 @@ def _request_body() -> dict[str, Any]:
 @router.post(
     "/v1/interactions",
     response_model=IngestResponse,
-    responses=documented(InvalidBody, TooLarge, UnsupportedMediaType, IdempotencyKeyReused),
+    responses=documented(*OF_BODIES, IdempotencyKeyReused),
     openapi_extra=_request_body(),
 )
 async def add_interactions(
@@ -98,7 +100,10 @@ async def add_interactions(
     32 KB an item, 1,000 items.
     """
     body = await bounded_body(request, MAX_BODY_BYTES)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
+    if "ce-specversion" in request.headers and media_type not in cloud_events.STRUCTURED:
+        body = cloud_events.structured_event(request.headers.items(), media_type, body)
+        media_type = cloud_events.MEDIA_TYPE
     policy = regeneration_policy(runtime.settings)
     if idempotency_key is None:
         items = _parse(media_type, body, repeat(None))
@@ -134,9 +139,9 @@ def _parse(media_type: str, body: bytes, event_ids: Iterator[str | None]) -> lis
             lines = [line for line in body.splitlines() if line.strip()]
             _check_count(len(lines))
             return [parse_line(line, default_event_id=next(event_ids)) for line in lines]
-        case "application/cloudevents+json":
+        case cloud_events.MEDIA_TYPE:
             return [_single(parse_cloud_event(_load(body)))]
-        case "application/cloudevents-batch+json":
+        case cloud_events.BATCH_MEDIA_TYPE:
             return [parse_cloud_event(event) for event in _batch(_load(body), "the batch")]
         case "application/json":
             return _parse_json(_load(body), event_ids)

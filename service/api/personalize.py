@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.responses import Response, StreamingResponse
 
 from service.api.dependencies import PersonalizeCaller, RuntimeDep, StrictJsonRoute
-from service.api.problems import documented, problem_document
+from service.api.problems import OF_BODIES, documented, problem_document
 from service.domain.interaction import user_id_problem
 from service.domain.prompts import Message
 from service.errors import (
@@ -19,9 +19,7 @@ from service.errors import (
     DownstreamFailed,
     DownstreamNotConfigured,
     DownstreamTimedOut,
-    InvalidBody,
     InvalidField,
-    TooLarge,
 )
 from service.flows import personalize
 from service.flows.personalize import PersonalizedPrompt, PromptLimits
@@ -106,7 +104,7 @@ class PromptOut(ProfileUsed):
     tokens: int
 
 
-@router.post("/prompt", response_model=PromptOut, responses=documented(InvalidBody, TooLarge))
+@router.post("/prompt", response_model=PromptOut, responses=documented(*OF_BODIES))
 async def assemble_prompt(
     body: PromptIn, caller: PersonalizeCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:
@@ -130,9 +128,7 @@ async def prompt_document(body: PromptIn, project_id: str, runtime: Runtime) -> 
     response_model=PersonalizeOut,
     responses={
         200: {"content": {"text/event-stream": {}}},
-        **documented(
-            InvalidBody, TooLarge, DownstreamNotConfigured, DownstreamFailed, DownstreamTimedOut
-        ),
+        **documented(*OF_BODIES, DownstreamNotConfigured, DownstreamFailed, DownstreamTimedOut),
     },
 )
 async def personalize_answer(

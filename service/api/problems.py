@@ -10,9 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import BumpError, InvalidBody, InvalidField, MethodNotAllowed, NotFound
+from service.errors import (
+    BumpError,
+    InvalidBody,
+    InvalidField,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
 
 MEDIA_TYPE = "application/problem+json"
+# What every route with a body can answer.
+OF_BODIES = (InvalidBody, TooLarge, UnsupportedMediaType)
 _SHOWN_ERRORS = 20
 
 
@@ -91,7 +101,10 @@ def _invalid(errors: Sequence[Any]) -> BumpError:
         return InvalidBody("The body is not valid JSON.")
     return InvalidField(
         *(
-            (".".join(str(part) for part in error["loc"][1:]) or "body", error["msg"])
+            (
+                ".".join(str(part) for part in error["loc"][1:]) or "body",
+                error["msg"].removeprefix("Value error, "),
+            )
             for error in errors[:_SHOWN_ERRORS]
         )
     )

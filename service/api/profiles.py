@@ -23,7 +23,7 @@ from service.api.documents import (
     VersionList,
 )
 from service.api.headers import header
-from service.api.problems import documented
+from service.api.problems import OF_BODIES, documented
 from service.domain.profile import (
     Corrections,
     Profile,
@@ -32,13 +32,11 @@ from service.domain.profile import (
 )
 from service.domain.prompts import neutralise
 from service.errors import (
-    InvalidBody,
     InvalidField,
     NotFound,
     ProfilingPaused,
     RevisionNotReached,
     TooFewInteractions,
-    TooLarge,
 )
 from service.flows import revise_profile
 from service.flows.read_profile import ServedProfile
@@ -141,7 +139,7 @@ async def diff_profile_versions(
 @router.put(
     "/profile/corrections",
     response_model=ProfileOut | None,
-    responses=documented(InvalidBody, NotFound, TooLarge),
+    responses=documented(*OF_BODIES, NotFound),
 )
 async def put_corrections(
     user_id: UserId, body: CorrectionsIn, caller: AdminCaller, runtime: RuntimeDep
@@ -188,7 +186,7 @@ async def regenerate_profile(
 @router.post(
     "/profile/rollback",
     response_model=ProfileOut,
-    responses=documented(InvalidBody, NotFound, TooLarge),
+    responses=documented(*OF_BODIES, NotFound),
 )
 async def roll_back_profile(
     user_id: UserId, body: RollbackIn, caller: AdminCaller, runtime: RuntimeDep

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from starlette.responses import StreamingResponse
 
 from service.api import cursors
 from service.api.dependencies import AdminCaller, ReadCaller, RuntimeDep, StrictJsonRoute, UserId
@@ -13,12 +14,13 @@ from service.api.documents import (
     ProfilingIn,
     ProfilingOut,
     ReceiptOut,
+    export_document,
     interaction_document,
 )
-from service.api.problems import documented
-from service.domain.profile import profile_document
-from service.errors import InvalidBody, InvalidCursor, NotFound, TooLarge
+from service.api.problems import OF_BODIES, documented
+from service.errors import InvalidCursor, NotFound
 from service.flows import erase
+from service.flows.export import open_export
 from service.flows.read_history import read_history
 
 router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"], route_class=StrictJsonRoute)
@@ -49,23 +51,15 @@ async def list_interactions(
 
 
 @router.get("/export", response_model=ExportOut, responses=documented(NotFound))
-async def export_user(user_id: UserId, caller: AdminCaller, runtime: RuntimeDep) -> dict[str, Any]:
-    """Everything held about the user (data portability)."""
-    found = await erase.export(runtime.database, caller.project_id, user_id)
-    return {
-        "user_id": found.user.user_id,
-        "revision": found.user.revision,
-        "interaction_count": found.user.interaction_count,
-        "first_seen_at": found.user.first_seen_at,
-        "last_seen_at": found.user.last_seen_at,
-        "profiling": found.user.profiling,
-        "corrections": {
-            "pinned": found.corrections.pinned,
-            "suppressed": found.corrections.suppressed,
-        },
-        "profiles": [profile_document(p, stale=None) for p in found.profiles],
-        "interactions": [interaction_document(i) for i in found.interactions],
-    }
+async def export_user(
+    user_id: UserId, caller: AdminCaller, runtime: RuntimeDep
+) -> StreamingResponse:
+    """Everything held about the user (data portability), as of now, streamed.
+
+    When the user is erased meanwhile, the answer breaks off: it is no whole JSON document.
+    """
+    export = await open_export(runtime.database, caller.project_id, user_id)
+    return StreamingResponse(export_document(export), media_type="application/json")
 
 
 @router.delete("", response_model=ReceiptOut, responses=documented(NotFound))
@@ -75,11 +69,7 @@ async def erase_user(user_id: UserId, caller: AdminCaller, runtime: RuntimeDep) 
     return asdict(receipt)
 
 
-@router.put(
-    "/profiling",
-    response_model=ProfilingOut,
-    responses=documented(InvalidBody, NotFound, TooLarge),
-)
+@router.put("/profiling", response_model=ProfilingOut, responses=documented(*OF_BODIES, NotFound))
 async def set_profiling(
     user_id: UserId, body: ProfilingIn, caller: AdminCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:

@@ -140,14 +140,15 @@ class ProfileCache:
         return None if taken is False else token
 
     async def begin_write(self, project_id: str, user_id: str) -> WriteToken:
-        """The right to write an entry that is about to be committed in Postgres."""
+        """The right to write an entry that is about to be committed in Postgres.
+
+        Until it is written, the revision is only kept for as long as the token: should the writer
+        die after its commit, readers then ask Postgres.
+        """
         value = secrets.token_hex(8)
         entry_key, revision_key = _keys(project_id, user_id)
         token = WriteToken(f"{entry_key}:w:{value}", value)
-        await self._attempt(
-            lambda: self._redis.set(token.key, value, px=_WRITE_DEADLINE_MS),
-            outdates=[revision_key],
-        )
+        await self._attempt(lambda: self._announce(token, revision_key), outdates=[revision_key])
         return token
 
     async def store(self, entry: Entry, *, revision: int, token: WriteToken) -> bool:
@@ -201,6 +202,12 @@ class ProfileCache:
                 "nothing was changed. Send the request again.",
                 retry_after_seconds=2,
             ) from error
+
+    async def _announce(self, token: WriteToken, revision_key: str) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(token.key, token.value, px=_WRITE_DEADLINE_MS)
+            pipeline.pexpire(revision_key, _WRITE_DEADLINE_MS, lt=True)
+            await pipeline.execute()
 
     async def ping(self) -> bool:
         return bool(await self._attempt(self._redis.ping))

@@ -6,6 +6,7 @@ import tempfile
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.http_protocol import HttpProtocol
 from service.commands.settings import read_settings
 from service.config import Settings
 from service.errors import ConfigurationError
@@ -28,6 +29,8 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     uvicorn.run(
         "service.commands.serve:application",
         factory=True,
+        http=HttpProtocol,
+        ws="none",
         host=host,
         port=port,
         workers=workers,

@@ -27,23 +27,27 @@ def work(settings: Settings) -> None:
 
 
 async def _work(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     runtime = await open_runtime(settings)
     try:
-        worker = Worker(
-            runtime.database, runtime.cache, open_generator(settings), _policy(settings)
-        )
-        structlog.get_logger().info("worker_started")
-        await worker.run(stop)
-        structlog.get_logger().info("worker_stopped")
+        generator = open_generator(settings)
+        policy = worker_policy(settings)
+        await run_until_signal(Worker(runtime.database, runtime.cache, generator, policy))
     finally:
         await runtime.close()
 
 
-def _policy(settings: Settings) -> WorkerPolicy:
+async def run_until_signal(worker: Worker) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    structlog.get_logger().info("worker_started")
+    await worker.run(stop)
+    structlog.get_logger().info("worker_stopped")
+
+
+def worker_policy(settings: Settings) -> WorkerPolicy:
     return WorkerPolicy(
         batch=settings.worker_batch,
         concurrency=settings.worker_concurrency,

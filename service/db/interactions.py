@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -114,16 +114,19 @@ _LATEST = text(
     limit :limit
     """
 )
+# Bare comparisons: behind an `or` or a `coalesce` the index would be read from its start.
 _PAGE = text(
     f"""
     select {_COLUMNS} from interactions
     where project_id = :project_id and user_id = :user_id
-      and (cast(:occurred_at as timestamptz) is null
-           or (occurred_at, source, event_id) < (:occurred_at, :source, :event_id))
+      and revision <= :revision
+      and (occurred_at, source, event_id) < (:occurred_at, :source, :event_id)
     order by occurred_at desc, source desc, event_id desc
     limit :limit
     """
 )
+_AFTER_ALL = (datetime.max.replace(tzinfo=UTC), "", "")
+_LAST_REVISION = 2**63 - 1
 _DELETE = text("delete from interactions where project_id = :project_id and user_id = :user_id")
 
 
@@ -158,10 +161,18 @@ async def latest(
 
 
 async def page_before(
-    tx: Transaction, user_id: str, *, before: tuple[datetime, str, str] | None, limit: int | None
+    tx: Transaction,
+    user_id: str,
+    *,
+    before: tuple[datetime, str, str] | None,
+    limit: int,
+    revision: int = _LAST_REVISION,
 ) -> list[Interaction]:
-    """Up to `limit` interactions (None: all), newest first, before the order key `before`."""
-    occurred_at, source, event_id = before or (None, "", "")
+    """Up to `limit` interactions before the order key `before`, newest first.
+
+    With `revision`, only what was there at that revision.
+    """
+    occurred_at, source, event_id = before or _AFTER_ALL
     rows = await tx.execute(
         _PAGE,
         user_id=user_id,
@@ -169,6 +180,7 @@ async def page_before(
         source=source,
         event_id=event_id,
         limit=limit,
+        revision=revision,
     )
     return [_interaction(row) for row in rows]
 

@@ -119,9 +119,9 @@ async def version(tx: Transaction, user_id: str, number: int) -> Profile | None:
 
 
 async def versions(
-    tx: Transaction, user_id: str, *, before: int | None, limit: int | None
+    tx: Transaction, user_id: str, *, before: int | None, limit: int
 ) -> list[Profile]:
-    """Up to `limit` versions (None: all) below `before`, newest first."""
+    """Up to `limit` versions below `before`, newest first."""
     rows = await tx.execute(_VERSIONS, user_id=user_id, before=before, limit=limit)
     return [_profile(row) for row in rows]
 

@@ -1,7 +1,7 @@
 """Connections and transactions: one per request or phase of a job, bound to one project."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.db.keyed_lock import KeyedLock
 from service.errors import ConfigurationError, DatabaseUnavailable
 
 # SQLSTATE classes and codes that mean "the server cannot work now", not "the statement is wrong":
@@ -24,7 +25,8 @@ _TRANSIENT_CODES = {"55P03", "40P01", "40001", "25006"}
 # Wrong role or password; no such database.
 _REFUSALS = ("28", "3D000")
 _RETRY_AFTER_SECONDS = 2
-_POOL_WAIT_SECONDS = 5
+# How long a transaction waits for a connection, or for its turn with a user, before it is refused.
+_WAIT_SECONDS = 5
 
 # What `Transaction.fetch` lets through unwrapped.
 _DRIVER_ERRORS = (PostgresError, AsyncpgInterfaceError, InternalClientError)
@@ -77,6 +79,7 @@ class Database:
         self._engine = engine
         # SQLAlchemy's own queue lets newcomers in ahead of those who wait, some of them for long.
         self._turns = asyncio.Semaphore(pool_size)
+        self._users = KeyedLock()
 
     @asynccontextmanager
     async def transaction(self, project_id: str) -> AsyncIterator[Transaction]:
@@ -87,6 +90,29 @@ class Database:
         async with self._connection() as connection:
             await connection.execute(_SET_PROJECT, {"project_id": project_id})
             yield Transaction(connection, project_id)
+
+    @asynccontextmanager
+    async def writing(self, project_id: str, user_ids: Iterable[str]) -> AsyncIterator[Transaction]:
+        """A transaction that is going to lock these users.
+
+        Writers of the same user take turns before they take a connection: those who waited for
+        the row of a busy user would hold the whole pool, and everybody else would wait with them.
+
+        Raises DatabaseUnavailable, also when a user is not free in time.
+        """
+        keys = [(project_id, user_id) for user_id in sorted(user_ids)]
+        try:
+            async with (
+                self._users.hold(keys, wait_seconds=_WAIT_SECONDS),
+                self.transaction(project_id) as tx,
+            ):
+                yield tx
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"So much is written for one user that there was no turn in {_WAIT_SECONDS} s; "
+                "nothing was written. Send the request again, or fewer and larger batches.",
+                retry_after_seconds=_RETRY_AFTER_SECONDS,
+            ) from error
 
     @asynccontextmanager
     async def across_projects(self) -> AsyncIterator[AsyncConnection]:
@@ -106,7 +132,7 @@ class Database:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(_POOL_WAIT_SECONDS):
+        async with asyncio.timeout(_WAIT_SECONDS):
             await self._turns.acquire()
         try:
             yield
@@ -128,7 +154,7 @@ def open_database(url: str, pool_size: int) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=_POOL_WAIT_SECONDS,
+        pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=False,
         pool_recycle=1800,
         # Statements carry interaction text: it must not reach a log through an error message.

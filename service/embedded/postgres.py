@@ -158,9 +158,11 @@ def _run(account: Account, program: Path, *arguments: str, stdin: str = "") -> N
 def _roles_sql(secrets: Secrets) -> str:
     # The owner creates the service role itself: since Postgres 16 that gives it ADMIN over it, so
     # that migrations may grant roles to it. Passwords are URL-safe, hence free of quotes.
+    # Terse, so that no detail of an error, as "Key (user_id)=(…) already exists", is logged.
     return (
         f"CREATE ROLE {OWNER_ROLE} LOGIN CREATEROLE PASSWORD '{secrets.bump_owner}'\n"
         f"CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}\n"
+        f"ALTER DATABASE {DATABASE} SET log_error_verbosity = terse\n"
         f"SET SESSION AUTHORIZATION {OWNER_ROLE}\n"
         f"CREATE ROLE {SERVICE_ROLE} LOGIN PASSWORD '{secrets.bump_service}'\n"
     )

@@ -13,7 +13,8 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 
 # Every key can be read again from Postgres. So at the memory limit old keys go, whether or not they
-# expire, rather than writes failing; and nothing is saved.
+# expire, rather than writes failing; and nothing is saved. No command is remembered either: its
+# arguments hold profiles, and would outlive an erasure.
 _CONFIG = """\
 bind 127.0.0.1
 port {port}
@@ -22,6 +23,9 @@ maxmemory 256mb
 maxmemory-policy allkeys-lru
 save ""
 appendonly no
+commandlog-execution-slower-than -1
+commandlog-request-larger-than -1
+commandlog-reply-larger-than -1
 proc-title-template "{{title}} {{listen-addr}} {marker}"
 """
 

@@ -1,10 +1,9 @@
-"""Erase a user, or honour an objection to profiling; export what is held.
+"""Erase a user, or honour an objection to profiling.
 
 Both block the cache before the commit, so that from the answer on no copy can be read, and no
 worker or reader that was already under way can bring one back.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from uuid_utils.compat import uuid7
@@ -18,22 +17,9 @@ from service.cache import (
 from service.db import erasures, interactions, profiles, regenerations, users
 from service.db.erasures import Receipt
 from service.db.session import Database
-from service.db.users import UserRecord
-from service.domain.interaction import Interaction
-from service.domain.profile import Corrections, Profile
 from service.errors import UserNotFound
 
 Profiling = Literal["on", "paused"]
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """Everything held about a user. `interactions` newest first, `profiles` newest first."""
-
-    user: UserRecord
-    corrections: Corrections
-    profiles: list[Profile]
-    interactions: list[Interaction]
 
 
 async def erase(database: Database, cache: ProfileCache, project_id: str, user_id: str) -> Receipt:
@@ -44,7 +30,7 @@ async def erase(database: Database, cache: ProfileCache, project_id: str, user_i
     """
     await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, ERASURE_BLOCK_SECONDS)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         if await users.lock(tx, user_id) is None:
             raise UserNotFound
         interaction_count = await interactions.delete_all(tx, user_id)
@@ -74,7 +60,7 @@ async def set_profiling(
     """
     await _require_user(database, project_id, user_id)
     await cache.block(project_id, user_id, PAUSE_BLOCK_SECONDS)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         user = await users.lock(tx, user_id)
         if user is None:
             raise UserNotFound
@@ -83,20 +69,6 @@ async def set_profiling(
             await regenerations.delete(tx, user_id)
         elif user.paused and user.interaction_count >= min_interactions:
             await regenerations.request_now(tx, user_id, user.revision)
-
-
-async def export(database: Database, project_id: str, user_id: str) -> Export:
-    """Everything held about a user (GDPR, article 20). Raises UserNotFound."""
-    async with database.transaction(project_id) as tx:
-        user = await users.find(tx, user_id)
-        if user is None:
-            raise UserNotFound
-        return Export(
-            user=user,
-            corrections=await profiles.find_corrections(tx, user_id),
-            profiles=await profiles.versions(tx, user_id, before=None, limit=None),
-            interactions=await interactions.page_before(tx, user_id, before=None, limit=None),
-        )
 
 
 async def _require_user(database: Database, project_id: str, user_id: str) -> None:

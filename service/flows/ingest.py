@@ -63,7 +63,7 @@ async def ingest(
     Raises DatabaseUnavailable; then all of the batch was written or nothing, and it can be sent
     again.
     """
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, _users(items)) as tx:
         result = await _write_batch(tx, items, policy)
     await _announce(cache, project_id, result)
     return result
@@ -90,7 +90,7 @@ async def ingest_once(
 
     Raises IdempotencyKeyReused when the key came with another request within a day.
     """
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, _users(items)) as tx:
         earlier = await idempotency.reserve(tx, request.key, request.sha256)
         if earlier and earlier.request_sha256 != request.sha256:
             raise IdempotencyKeyReused(
@@ -104,13 +104,17 @@ async def ingest_once(
     return result, False
 
 
+def _users(items: Sequence[NewInteraction | Rejection]) -> set[str]:
+    return {item.user_id for item in items if isinstance(item, NewInteraction)}
+
+
 async def _write_batch(
     tx: Transaction, items: Sequence[NewInteraction | Rejection], policy: RegenerationPolicy
 ) -> IngestResult:
     valid = [item for item in items if isinstance(item, NewInteraction)]
     if not valid:
         return IngestResult(tuple(_rejected(i) for i in items if isinstance(i, Rejection)), {})
-    await users.ensure_and_lock(tx, sorted({item.user_id for item in valid}))
+    await users.ensure_and_lock(tx, sorted(_users(valid)))
     inserted = await interactions.insert_new(tx, valid, policy)
     return IngestResult(_in_order(items, inserted.keys), inserted.revisions)
 

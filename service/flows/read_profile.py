@@ -142,7 +142,7 @@ class ProfileReader:
     async def _check_reachable(
         self, project_id: str, user_id: str, min_revision: int, *, ask: bool, profiled: bool
     ) -> None:
-        async with self._database.transaction(project_id) as tx:
+        async with self._database.writing(project_id, [user_id] if ask else []) as tx:
             user = await users.lock(tx, user_id) if ask else await users.find(tx, user_id)
             if user is None:
                 raise UserNotFound()

@@ -55,6 +55,15 @@ class Snapshot:
     serving: Profile | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """How a run ended, and what serves after it a user whose history is at `revision`."""
+
+    outcome: Outcome
+    serving: Profile | None = None
+    revision: int = 0
+
+
 async def read_snapshot(database: Database, job: Job, history_limit: int) -> Snapshot | None:
     """The history as of one revision; None where the user is gone or paused."""
     async with database.transaction(job.project_id) as tx:
@@ -122,33 +131,32 @@ async def regenerate(
     draft = await generator.write(snapshot.history, known)
     token = await cache.begin_write(job.project_id, job.user_id)
     async with database.transaction(job.project_id) as tx:
-        written = await _finish(tx, job, snapshot, draft)
-        user = await users.find(tx, job.user_id)
-    if written is None or user is None:
-        return "dropped"
-    if written.status is ProfileStatus.QUARANTINED:
-        log.warning("profile_quarantined", version=written.version)
-        return "quarantined"
-    entry = Entry.of_profile(job.project_id, written)
-    await cache.store(entry, revision=user.revision, token=token)
-    # Both times are the database's.
-    FRESHNESS_LAG.observe((written.created_at - job.first_requested_at).total_seconds())
-    return "written"
+        finished = await _finish(tx, job, snapshot, draft)
+    if finished.serving is None:
+        return finished.outcome
+    # Whatever came of it: the cache may still hold what an earlier worker had no time to replace.
+    entry = Entry.of_profile(job.project_id, finished.serving)
+    await cache.store(entry, revision=finished.revision, token=token)
+    if finished.outcome == "written":
+        # Both times are the database's.
+        waited = finished.serving.created_at - job.first_requested_at
+        FRESHNESS_LAG.observe(waited.total_seconds())
+    return finished.outcome
 
 
-async def _finish(tx: Transaction, job: Job, snapshot: Snapshot, draft: Draft) -> Profile | None:
+async def _finish(tx: Transaction, job: Job, snapshot: Snapshot, draft: Draft) -> _Finished:
     user = await users.lock(tx, job.user_id)
     state = await regenerations.finish(tx, job, snapshot.revision)
     if state == "lost":
         raise LeaseLost
     if user is None or user.paused:
-        return None
+        return _Finished("dropped")
     corrections = await profiles.find_corrections(tx, job.user_id)
     serving = await profiles.serving(tx, job.user_id)
     statements = safe_statements(draft, corrections)
     if serving and not _is_news(serving, statements, snapshot, draft.generator):
-        return None
-    return await profiles.add_version(
+        return _Finished("dropped", serving, user.revision)
+    written = await profiles.add_version(
         tx,
         job.user_id,
         statements=statements,
@@ -160,6 +168,10 @@ async def _finish(tx: Transaction, job: Job, snapshot: Snapshot, draft: Draft) -
         ),
         origin=ProfileOrigin.GENERATED,
     )
+    if written.status is ProfileStatus.SERVING:
+        return _Finished("written", written, user.revision)
+    log.warning("profile_quarantined", version=written.version)
+    return _Finished("quarantined", serving, user.revision)
 
 
 def safe_statements(draft: Draft, corrections: Corrections) -> tuple[Statement, ...]:

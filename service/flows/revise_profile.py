@@ -50,7 +50,7 @@ async def correct(
         suppressed=corrections.suppressed,
     )
     token = await cache.begin_write(project_id, user_id)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         user = await _lock(tx, user_id)
         await profiles.put_corrections(tx, user_id, corrections)
         serving = await profiles.serving(tx, user_id)
@@ -73,7 +73,7 @@ async def roll_back(
     It serves until the history moves on. Raises UserNotFound, ProfilingPaused or VersionNotFound.
     """
     token = await cache.begin_write(project_id, user_id)
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         user = await _lock(tx, user_id)
         if user.paused:
             raise ProfilingPaused
@@ -100,7 +100,7 @@ async def request_regeneration(
 
     Raises UserNotFound, ProfilingPaused or TooFewInteractions.
     """
-    async with database.transaction(project_id) as tx:
+    async with database.writing(project_id, [user_id]) as tx:
         user = await _lock(tx, user_id)
         if user.paused:
             raise ProfilingPaused()

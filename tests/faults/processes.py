@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,16 +21,17 @@ START_SECONDS = 60.0
 EXIT_SECONDS = 40.0
 POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 4_000
+_WORKER = ("-m", "service", "worker")
 
 
 class ServiceProcess:
-    """One running `bump` command. Its log is a file; it ends with the test at the latest."""
+    """One running Python program. Its log is a file; it ends with the test at the latest."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(self, program: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                guarded_command([sys.executable, "-m", "service", *command], signal.SIGKILL),
+                guarded_command([sys.executable, *program], signal.SIGKILL),
                 cwd="/",  # So that no `.env` of a checkout changes what is tested.
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -86,7 +87,7 @@ class ApiProcess(ServiceProcess):
     def __init__(self, environment: dict[str, str], log: Path, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(["serve", "--port", str(port)], environment, log)
+        super().__init__(["-m", "service", "serve", "--port", str(port)], environment, log)
 
     async def ready(self) -> None:
         await self._await_ready(self._answers)
@@ -97,12 +98,12 @@ class ApiProcess(ServiceProcess):
 
 
 class WorkerProcess(ServiceProcess):
-    """`bump worker`, with its metrics on a port of 127.0.0.1."""
+    """`bump worker`, or a program of the tests that runs one; metrics on a port of 127.0.0.1."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, program: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
         port = {"BUMP_METRICS_PORT": str(httpx2.URL(self.metrics_url).port)}
-        super().__init__(["worker"], environment | port, log)
+        super().__init__(program, environment | port, log)
 
     async def ready(self) -> None:
         await self._await_ready(lambda: "worker_started" in self.log())
@@ -122,9 +123,11 @@ class Processes:
         await api.ready()
         return api
 
-    async def start_worker(self, environment: dict[str, str]) -> WorkerProcess:
-        """A worker that has begun to claim."""
-        worker = WorkerProcess(environment, self._next_log("worker"))
+    async def start_worker(
+        self, environment: dict[str, str], program: Sequence[str] = _WORKER
+    ) -> WorkerProcess:
+        """A worker that has begun to claim; `program` is what Python runs."""
+        worker = WorkerProcess(program, environment, self._next_log("worker"))
         self._started.append(worker)
         await worker.ready()
         return worker

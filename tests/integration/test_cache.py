@@ -107,6 +107,17 @@ class TestStore:
         assert not await cache.store(entry(project_id), revision=1, token=token)
         assert await cache.read(project_id, "u1") is NoHit.MISS
 
+    async def test_who_dies_before_the_write_leaves_a_miss_when_the_token_is_gone(
+        self, cache: ProfileCache, project_id: str, redis: Redis
+    ) -> None:
+        await write(cache, entry(project_id))
+        await cache.raise_revisions(project_id, {"u1": 2})
+        token = await cache.begin_write(project_id, "u1")
+        left = await redis.pttl(key_of(project_id, "u1", "r"))
+        assert 0 < left <= await redis.pttl(token.key) + 1
+        assert await cache.store(entry(project_id, version=2), revision=2, token=token)
+        assert await redis.pttl(key_of(project_id, "u1", "r")) > 30_000
+
     async def test_a_made_up_token_is_refused(self, cache: ProfileCache, project_id: str) -> None:
         token = await cache.begin_write(project_id, "u1")
         forged = WriteToken(token.key, "0" * 16)

@@ -1,4 +1,4 @@
-"""Erasure, objection and export: what is gone stays gone, what is held is shown."""
+"""Erasure and objection: what is gone stays gone."""
 
 import asyncio
 import random
@@ -13,7 +13,8 @@ from service.cache import Hit, NoHit, user_digest
 from service.domain.profile import Corrections
 from service.errors import ProfilingPaused, UserNotFound
 from service.flows import revise_profile
-from service.flows.erase import Export, erase, export, set_profiling
+from service.flows.erase import erase, set_profiling
+from service.flows.export import Export, open_export
 from service.flows.ingest import IdempotentRequest, ingest_once
 from service.runtime import Runtime
 from service.worker import Worker
@@ -70,7 +71,7 @@ class Person:
         )
 
     async def export(self) -> Export:
-        return await export(self._runtime.database, self._project_id, USER)
+        return await open_export(self._runtime.database, self._project_id, USER)
 
     async def read(self) -> Any:
         return await self._runtime.reader.read(self._project_id, USER)
@@ -248,15 +249,3 @@ class TestObjection:
     async def test_of_an_unknown_user_is_an_error(self, person: Person) -> None:
         with pytest.raises(UserNotFound):
             await person.set_profiling("paused")
-
-
-async def test_an_export_holds_everything(person: Person, worker: Worker) -> None:
-    await person.send(range(12))
-    await worker.run_once()
-    await person.correct(Corrections(pinned=("Is vegan.",), suppressed=("nothing",)))
-    held = await person.export()
-    assert (held.user.user_id, held.user.interaction_count) == (USER, 12)
-    assert held.corrections == Corrections(pinned=("Is vegan.",), suppressed=("nothing",))
-    assert [profile.version for profile in held.profiles] == [2, 1]
-    assert [i.event_id for i in held.interactions] == [f"e{n:04}" for n in reversed(range(12))]
-    assert all(CANARY in interaction.text for interaction in held.interactions)

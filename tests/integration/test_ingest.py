@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.cache import Hit
-from service.db import interactions
+from service.db import interactions, users
 from service.db.interactions import NewInteraction
 from service.domain.interaction import history_order
 from service.errors import IdempotencyKeyReused
@@ -171,6 +171,22 @@ async def test_overlapping_batches_at_once_lose_nothing_and_wait_for_nobody_fore
     stored = await sql("select user_id, revision, interaction_count from users")
     assert {(row.revision, row.interaction_count) for row in stored} == {(10, 10)}
     assert len(await sql("select 1 from interactions")) == 300
+
+
+async def test_writers_of_a_busy_user_leave_connections_to_everybody_else(
+    add: Add, runtime: Runtime, project_id: str
+) -> None:
+    await add([event("busy", 0)])
+    async with runtime.database.transaction(project_id) as tx:
+        await users.lock(tx, "busy")
+        waiting = [
+            asyncio.create_task(add([event("busy", number)]))
+            for number in range(1, 2 * runtime.settings.database_pool_size)
+        ]
+        assert statuses(await add([event("other", 0)])) == ["accepted"]
+        assert not any(task.done() for task in waiting)
+    results = await asyncio.gather(*waiting)
+    assert [result.revisions["busy"] for result in results] == list(range(2, len(results) + 2))
 
 
 class TestIdempotencyKey:

@@ -1,11 +1,13 @@
 """A profile is written only by who still holds the job, and covers what came meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import text
 
-from service.cache import Hit
+from service.cache import Hit, NoHit, ProfileCache, open_cache
 from service.db import regenerations, users
 from service.db.session import Database
 from service.errors import LeaseLost
@@ -13,6 +15,7 @@ from service.flows.regenerate import read_snapshot, regenerate
 from service.generators.population import Population
 from service.runtime import Runtime
 from tests.conftest import make_worker
+from tests.faults.processes import free_port
 from tests.histories import Add, ClaimNow, Sql, event, events
 from tests.scribe import Scribe
 
@@ -165,6 +168,22 @@ class TestFinish:
         assert scribe.writes == [5, 5]
         assert [row.version for row in await sql("select version from profiles")] == [1]
 
+    async def test_a_run_without_news_puts_into_the_cache_what_a_killed_worker_did_not(
+        self, add: Add, runtime: Runtime, project_id: str, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1"))
+        (job,) = await claim_now()
+        snapshot = await read_snapshot(runtime.database, job, history_limit=200)
+        assert snapshot
+        async with _cache_that_is_away() as away:
+            await regenerate(runtime.database, away, Scribe(), job, snapshot, Population.empty())
+        assert await runtime.cache.read(project_id, "u1") is NoHit.MISS
+        async with runtime.database.transaction(project_id) as tx:
+            await regenerations.request_now(tx, "u1", 1)
+        await make_worker(runtime, Scribe()).run_once()
+        answer = await runtime.cache.read(project_id, "u1")
+        assert isinstance(answer, Hit) and (answer.entry.version, answer.revision) == (1, 1)
+
     async def test_a_user_paused_mid_run_gets_no_profile(
         self, add: Add, sql: Sql, runtime: Runtime, project_id: str
     ) -> None:
@@ -179,6 +198,14 @@ class TestFinish:
         await worker.run_once()
         assert await sql("select 1 from profiles") == []
         assert await sql(JOB) == []
+
+
+@asynccontextmanager
+async def _cache_that_is_away() -> AsyncIterator[ProfileCache]:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    cache = open_cache(url, timeout=0.5, retry_after=60, profile_ttl=60, revision_ttl=60)
+    yield cache
+    await cache.close()
 
 
 async def _until_waiting(sql: Sql, count: int) -> None:

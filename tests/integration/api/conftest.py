@@ -1,6 +1,6 @@
-"""A second project beside the test's own, and applications with other settings."""
+"""A second project beside the test's own, applications with other settings, a real process."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import uuid4
 
@@ -12,6 +12,8 @@ from service.api.app import create_app
 from service.commands.keys import create_key
 from service.config import Settings
 from service.db.projects import Scope
+from service.embedded import EmbeddedServers
+from tests.faults.processes import ApiProcess, Processes, service_environment
 
 ClientWith = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
@@ -37,6 +39,21 @@ def client_with(settings: Settings, client: httpx2.AsyncClient) -> ClientWith:
                 yield other
 
     return open_client
+
+
+@pytest.fixture(scope="module")
+def module_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    started = Processes(tmp_path_factory.mktemp("logs"))
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+async def api(
+    module_processes: Processes, servers: EmbeddedServers, settings: Settings
+) -> ApiProcess:
+    """An API process on the session's migrated servers."""
+    return await module_processes.start_api(service_environment(servers, log_level="debug"))
 
 
 def _client(app: FastAPI, key: str) -> httpx2.AsyncClient:

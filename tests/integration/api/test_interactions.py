@@ -11,6 +11,13 @@ from tests.integration.api.calls import event, fields, get, history, post, probl
 NDJSON = "application/x-ndjson"
 CLOUD_EVENT = "application/cloudevents+json"
 CLOUD_EVENTS = "application/cloudevents-batch+json"
+BINARY = {
+    "ce-specversion": "1.0",
+    "ce-id": "1",
+    "ce-source": "/shop",
+    "ce-type": "note",
+    "ce-subject": "ana",
+}
 
 
 async def send(
@@ -25,6 +32,14 @@ async def stored(client: httpx2.AsyncClient, user_id: str = "ana") -> list[dict[
     page = await get(client, f"/v1/users/{user_id}/interactions")
     interactions: list[dict[str, Any]] = page["interactions"]
     return interactions
+
+
+async def attributes_of(client: httpx2.AsyncClient) -> Any:
+    """Of the only interaction, as every route shows them."""
+    (listed,) = await stored(client)
+    (exported,) = (await get(client, "/v1/users/ana/export"))["interactions"]
+    assert listed["attributes"] == exported["attributes"]
+    return listed["attributes"]
 
 
 def cloud_event(number: int, **changes: Any) -> dict[str, Any]:
@@ -198,6 +213,89 @@ async def test_a_cloud_event_batch_answers_each_event(client: httpx2.AsyncClient
 async def test_a_cloud_event_of_plain_text_keeps_the_text(client: httpx2.AsyncClient) -> None:
     await send(client, json.dumps(cloud_event(1, data="Good flour.")), CLOUD_EVENT)
     assert (await stored(client))[0]["text"] == "Good flour."
+
+
+async def test_a_cloud_event_in_binary_mode_has_its_attributes_in_headers(
+    client: httpx2.AsyncClient,
+) -> None:
+    headers = {f"ce-{name}": value for name, value in cloud_event(1).items() if name != "data"}
+    headers["ce-subject"] = "Zo%C3%AB"
+    content = json.dumps(cloud_event(1)["data"])
+    response = await send(client, content, "application/json; charset=utf-8", **headers)
+    (result,) = response.json()["results"]
+    assert (result["status"], result["user_id"], result["event_id"]) == ("accepted", "Zoë", "ce-1")
+    (kept,) = await stored(client, "Zoë")
+    assert (kept["source"], kept["type"]) == ("/shop", "com.example.review")
+    assert kept["occurred_at"] == "2026-02-01T10:00:00Z"
+    assert (kept["text"], kept["attributes"]) == ("Five stars for this flour.", {"stars": 5})
+
+
+async def test_a_cloud_event_in_binary_mode_may_bring_plain_text(
+    client: httpx2.AsyncClient,
+) -> None:
+    await send(client, "Good flour.", "text/plain", **BINARY)
+    assert (await stored(client))[0]["text"] == "Good flour."
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ce-subject": ""}, "subject"),
+        ({"ce-specversion": "0.3"}, "specversion"),
+        ({"ce-time": "yesterday"}, "time"),
+        ({"ce-subject": "%00"}, "subject"),
+        ({"ce-id": "%0A"}, "id"),
+        ({"ce-type": "%FF"}, "type"),
+    ],
+)
+async def test_a_bad_cloud_event_in_binary_mode_names_the_attribute(
+    client: httpx2.AsyncClient, changes: dict[str, str], field: str
+) -> None:
+    response = await send(client, "Good flour.", "text/plain", **{**BINARY, **changes})
+    assert fields(problem(response, 422, "invalid-field")) == {field}
+
+
+async def test_the_attributes_of_a_cloud_event_belong_to_its_idempotent_request(
+    client: httpx2.AsyncClient,
+) -> None:
+    sent = {**BINARY, "Idempotency-Key": "order-66"}
+    assert (await send(client, "Flour.", "text/plain", **sent)).is_success
+    again = await send(client, "Flour.", "text/plain", **{**sent, "ce-id": "2"})
+    problem(again, 422, "idempotency-key-reused")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("9223372036854775807", "18446744073709551615", "-9223372036854775808", "0.1", "1.0"),
+        *("0.30000000000000004", "123456789.123456789", "1e-38", "-1.25e15"),
+    ],
+)
+async def test_a_number_comes_back_as_it_was_sent(client: httpx2.AsyncClient, number: str) -> None:
+    line = f'{{"user_id": "ana", "attributes": {{"a": [{{"n": {number}}}]}}}}'
+    assert (await send(client, line, NDJSON)).json()["accepted"] == 1
+    assert await attributes_of(client) == json.loads(line)["attributes"]
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1e308"])
+async def test_a_number_that_could_not_is_refused_by_field(
+    client: httpx2.AsyncClient, number: str
+) -> None:
+    line = f'{{"user_id": "ana", "attributes": {{"a": [{{"n": {number}}}]}}}}'
+    response = await send(client, line, "application/json")
+    assert fields(problem(response, 422, "invalid-field")) == {"attributes"}
+
+
+async def test_of_a_key_that_comes_twice_the_last_value_counts(client: httpx2.AsyncClient) -> None:
+    line = '{"user_id": "eve", "user_id": "ana", "attributes": {"a": 1, "a": 2}}'
+    await send(client, line, NDJSON)
+    assert await attributes_of(client) == {"a": 2}
+
+
+async def test_the_deepest_attributes_that_are_taken_come_back(client: httpx2.AsyncClient) -> None:
+    deepest = b'{"user_id": "ana", "attributes": {"a": %s}}' % (b"[" * 32 + b"]" * 32)
+    assert (await send(client, deepest, "application/json")).json()["accepted"] == 1
+    assert await attributes_of(client) == json.loads(deepest)["attributes"]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
+from tests.histories import Sql
 from tests.integration.api.calls import event, fields, post, problem
-from tests.integration.api.routes import BODIES, api_routes
+from tests.integration.api.routes import BODIES, ApiRoute, api_routes
 
 JSON = {"Content-Type": "application/json"}
 CANARY = "canary-4711-of-what-a-user-wrote"
@@ -27,6 +29,8 @@ UNREADABLE = {
     "5,000 digits": b'{"user_id": ' + b"9" * 5_000 + b"}",
     "100,000 levels deep": b"[" * 100_000 + b"]" * 100_000,
     "objects 50,000 levels deep": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "a byte order mark": b'\xef\xbb\xbf{"user_id": "ana"}',
+    "UTF-16": '{"user_id": "ana"}'.encode("utf-16"),
     "NUL": b"\x00",
 }
 WRONG = {
@@ -38,6 +42,12 @@ WRONG = {
     "wrong types": b'{"user_id": {}, "input": [], "version": "x", "profiling": 1, "pinned": 2}',
     "huge numbers": b'{"user_id": 1e308, "version": 1' + b"0" * 300 + b', "max_tokens": 1e300}',
 }
+# Of those that the application may read.
+TABLES = """
+select c.relname as name from pg_class c
+where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+  and has_table_privilege(c.oid, 'select') and c.relname <> 'alembic_version'
+"""
 
 
 def is_problem(response: httpx2.Response) -> bool:
@@ -49,12 +59,18 @@ def is_problem(response: httpx2.Response) -> bool:
     )
 
 
+def bodied(app: FastAPI) -> list[ApiRoute]:
+    """The routes that take a body."""
+    routes = [route for route in api_routes(app) if route.takes_a_body]
+    assert len(routes) >= 6
+    return routes
+
+
 async def send_to_all(
     app: FastAPI, client: httpx2.AsyncClient, content: bytes
 ) -> dict[str, httpx2.Response]:
     """What each route that takes a body answers to this one, by the route's name."""
-    routes = [route for route in api_routes(app) if route.takes_a_body]
-    assert len(routes) >= 6
+    routes = bodied(app)
     answers = [await r.call(client, content=content, json=None, headers=JSON) for r in routes]
     return dict(zip([r.name for r in routes], answers, strict=True))
 
@@ -127,16 +143,99 @@ async def test_a_body_of_megabytes_is_too_large_on_every_route(
         assert problem(response, 413, "too-large")["limit"] <= 4_000_000
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])
+async def test_a_body_that_never_ends_is_too_large_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 100_000
+
+    for route in bodied(app):
+        response = await route.call(client, content=endless(), json=None, headers=JSON)
+        assert problem(response, 413, "too-large")["limit"] <= 4_000_000
+
+
+async def test_a_million_levels_are_a_problem_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    million = b"[" * 1_000_000
+    for content in (million, million + b"]" * 1_000_000, b'{"a":' * 800_000):
+        for route, response in (await send_to_all(app, client, content)).items():
+            slug = "too-large" if route == "add_interactions" else "invalid-body"
+            problem(response, 413 if slug == "too-large" else 400, slug)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("text/plain", "application/xml", "multipart/form-data", "application/jsonp"),
+        *("application/x-www-form-urlencoded", "application/problem+json", "json", ";", "\xff"),
+    ],
+)
 async def test_another_media_type_is_a_problem_on_every_route(
     app: FastAPI, client: httpx2.AsyncClient, media_type: str
 ) -> None:
-    for route in api_routes(app):
-        if route.takes_a_body:
-            content = json.dumps(BODIES[route.name]).encode()
-            headers = {"Content-Type": media_type}
-            response = await route.call(client, content=content, json=None, headers=headers)
-            assert is_problem(response), route.name
+    for route in bodied(app):
+        content = json.dumps(BODIES[route.name]).encode()
+        headers = [(b"Content-Type", media_type.encode("latin-1"))]
+        response = await route.call(client, content=content, json=None, headers=headers)
+        assert "application/json" in problem(response, 415, "unsupported-media-type")["detail"]
+
+
+async def test_so_is_a_body_without_one(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    # A web page may send that to 127.0.0.1 without asking first.
+    for route in bodied(app):
+        content = json.dumps(BODIES[route.name]).encode()
+        problem(await route.call(client, content=content, json=None), 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip", "aws-chunked"])
+async def test_a_compressed_body_is_a_problem_on_every_route(
+    app: FastAPI, client: httpx2.AsyncClient, coding: str
+) -> None:
+    for route in bodied(app):
+        response = await route.call(client, headers={"Content-Encoding": coding})
+        detail = problem(response, 415, "unsupported-media-type")["detail"]
+        assert "Content-Encoding" in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/v1/interactions", {"user_id": "a\0", "text": "x"}, "user_id"),
+        ("POST", "/v1/interactions", {"user_id": "a", "event_id": "\0", "text": "x"}, "event_id"),
+        ("POST", "/v1/interactions", {"user_id": "a", "source": "\0", "text": "x"}, "source"),
+        ("POST", "/v1/interactions", {"user_id": "a", "type": "\0", "text": "x"}, "type"),
+        ("POST", "/v1/interactions", {"user_id": "a", "text": "x\0"}, "text"),
+        ("POST", "/v1/interactions", {"user_id": "a", "attributes": {"\0": 1}}, "attributes"),
+        (
+            "POST",
+            "/v1/interactions",
+            {"user_id": "a", "attributes": {"a": [{"b": {"c": ["x\0"]}}]}},
+            "attributes",
+        ),
+        ("PUT", "/v1/users/ana/profile/corrections", {"pinned": ["a\0b"]}, "pinned"),
+        ("PUT", "/v1/users/ana/profile/corrections", {"suppressed": ["\0"]}, "suppressed"),
+        ("POST", "/v1/personalize/prompt", {"user_id": "\0", "input": "x"}, "user_id"),
+    ],
+)
+async def test_nul_is_a_problem_that_names_the_field(
+    client: httpx2.AsyncClient, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    response = await client.request(method, path, json=body)
+    assert fields(problem(response, 422, "invalid-field")) == {field}
+
+
+async def test_broken_requests_leave_no_row_in_any_table(
+    app: FastAPI, client: httpx2.AsyncClient, sql: Sql
+) -> None:
+    routes = bodied(app)
+    for name, content in {**UNREADABLE, **WRONG}.items():
+        headers = {**JSON, "Idempotency-Key": name}
+        for route in routes:
+            await route.call(client, content=content, json=None, headers=headers)
+    for table in await sql(TABLES):
+        assert not await sql(f"select 1 from {table.name}"), table.name
 
 
 @pytest.mark.parametrize(
@@ -180,7 +279,7 @@ async def test_a_hundred_thousand_unknown_fields_get_a_short_answer(
 async def test_a_hundred_broken_requests_at_once_leave_the_service_well(
     app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
-    routes = [route for route in api_routes(app) if route.takes_a_body]
+    routes = bodied(app)
     bodies = [*UNREADABLE.values(), *WRONG.values()]
     answers = await asyncio.gather(
         *(r.call(client, content=b, json=None, headers=JSON) for r in routes for b in bodies)

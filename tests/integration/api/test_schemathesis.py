@@ -1,6 +1,5 @@
 """Schemathesis sends what the OpenAPI document allows, and what it does not, to a real process."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -10,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from service.api.app import create_app
 from service.api.profiles import MAX_WAIT_SECONDS
 from service.config import Settings
-from service.embedded import EmbeddedServers
 from service.worker import Worker
-from tests.faults.processes import ApiProcess, Processes, service_environment
+from tests.faults.processes import ApiProcess
 from tests.integration.api.calls import write_profile
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -35,19 +33,6 @@ OPERATIONS = {
     for operation in (result.ok() for result in SCHEMA.get_all_operations())
     if operation.label not in ("GET /livez", "POST /v1/personalize")
 }
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    started = Processes(tmp_path_factory.mktemp("logs"))
-    yield started
-    started.end()
-
-
-@pytest.fixture(scope="module")
-async def api(processes: Processes, servers: EmbeddedServers, settings: Settings) -> ApiProcess:
-    """An API on the session's migrated servers."""
-    return await processes.start_api(service_environment(servers))
 
 
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode)

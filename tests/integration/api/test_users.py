@@ -2,6 +2,7 @@
 
 import base64
 import json
+from itertools import product
 from typing import Any
 
 import httpx2
@@ -94,6 +95,36 @@ async def test_a_cursor_of_one_user_shows_nothing_of_another(client: httpx2.Asyn
     page = await get(client, "/v1/users/ben/interactions", limit=1)
     other = await get(client, f"{USER}/interactions", cursor=page["next_cursor"])
     assert {i["event_id"].partition("-")[0] for i in other["interactions"]} == {"ana"}
+
+
+async def test_a_cursor_of_another_project_shows_nothing_of_it(
+    client: httpx2.AsyncClient, other_client: httpx2.AsyncClient
+) -> None:
+    await post(other_client, *history(3))
+    await post(client, event(0, event_id="own"))
+    page = await get(other_client, f"{USER}/interactions", limit=1)
+    found = await get(client, f"{USER}/interactions", cursor=page["next_cursor"])
+    assert [i["event_id"] for i in found["interactions"]] == ["own"]
+
+
+async def test_a_cursor_that_was_tampered_with_is_refused_or_stays_in_the_history(
+    client: httpx2.AsyncClient,
+) -> None:
+    await post(client, *history(3), *history(3, "ben"))
+    cursor = (await get(client, f"{USER}/interactions", limit=1))["next_cursor"]
+    for place, bit in product(range(len(cursor)), range(7)):
+        flipped = cursor[:place] + chr(ord(cursor[place]) ^ 1 << bit) + cursor[place + 1 :]
+        response = await client.get(f"{USER}/interactions", params={"cursor": flipped})
+        if response.status_code == 200:
+            found = {i["event_id"] for i in response.json()["interactions"]}
+            assert found <= {"ana-0", "ana-1", "ana-2"}
+        else:
+            assert fields(problem(response, 400, "invalid-cursor")) == {"cursor"}
+
+
+async def test_an_endless_cursor_is_refused(client: httpx2.AsyncClient) -> None:
+    response = await client.get(f"{USER}/interactions", params={"cursor": "A" * 50_000})
+    assert fields(problem(response, 422, "invalid-field")) == {"cursor"}
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "x", "1e3"])
