@@ -8,7 +8,8 @@ from service.domain.interaction import Interaction
 from service.domain.profile import Draft
 from service.generators.population import Population
 from service.runtime import Runtime
-from service.worker import Worker, WorkerPolicy
+from service.worker import Worker
+from tests.conftest import make_worker
 from tests.integration.api.calls import event, get, post, work_off, write_profile
 
 PROFILE = "/v1/users/ana/profile"
@@ -24,28 +25,12 @@ class Forgetful:
         return Draft((), self.name)
 
 
-def forgetful_worker(runtime: Runtime, generator: str) -> Worker:
-    policy = WorkerPolicy(
-        batch=50,
-        concurrency=4,
-        poll=0.02,
-        lease=30,
-        debounce=0,
-        max_delay=0,
-        max_attempts=5,
-        backoff=0.01,
-        history_limit=200,
-        drain_timeout=10,
-    )
-    return Worker(runtime.database, runtime.cache, Forgetful(generator), policy)
-
-
 async def test_an_implausible_rewrite_is_quarantined_and_the_old_profile_serves_on(
     client: httpx2.AsyncClient, worker: Worker, runtime: Runtime
 ) -> None:
     first = await write_profile(client, worker)
     await post(client, event(10))
-    await work_off(forgetful_worker(runtime, first["generator"]))
+    await work_off(make_worker(runtime, Forgetful(first["generator"])))
     assert await get(client, PROFILE) == {**first, "stale": True}
     quarantined = await get(client, f"{PROFILE}/versions/2")
     assert (quarantined["status"], quarantined["statements"]) == ("quarantined", [])
@@ -56,7 +41,7 @@ async def test_after_a_quarantine_the_next_plausible_version_serves(
 ) -> None:
     first = await write_profile(client, worker)
     await post(client, event(10))
-    await work_off(forgetful_worker(runtime, first["generator"]))
+    await work_off(make_worker(runtime, Forgetful(first["generator"])))
     await post(client, event(11))
     await work_off(worker)
     served = await get(client, PROFILE)
