@@ -1,4 +1,4 @@
-"""Valkey flushed, frozen, killed under readers: no error, right answers, and it recovers."""
+"""Valkey flushed, frozen, killed under load: no error, right answers, and it recovers."""
 
 from collections.abc import AsyncIterator
 
@@ -7,6 +7,7 @@ import pytest
 
 from service.cache import Hit
 from service.runtime import Runtime, open_runtime
+from tests.faults.histories import retrying_writers
 from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import (
     ApiProcess,
@@ -17,6 +18,8 @@ from tests.faults.processes import (
 )
 from tests.faults.readers import USERS, profile_client, reading, write_profiles
 
+WRITERS = 2
+WRITTEN = [f"writer-{number}" for number in range(6)]
 REVISION_TTL_SECONDS = 1
 _HITS = 'bump_cache_reads_total{result="hit"}'
 _PAST_CACHE = 'bump_cache_reads_total{result="unavailable"}'
@@ -38,7 +41,7 @@ async def api(private_stack: PrivateStack, processes: Processes) -> ApiProcess:
     return await processes.start_api(environment)
 
 
-async def test_readers_notice_nothing_of_a_cache_that_fails(
+async def test_readers_and_writers_notice_nothing_of_a_cache_that_fails(
     private_stack: PrivateStack,
     private_runtime: Runtime,
     api: ApiProcess,
@@ -47,7 +50,10 @@ async def test_readers_notice_nothing_of_a_cache_that_fails(
     key = await private_stack.create_key(project_id)
     await write_profiles(private_runtime, project_id, "first")
     metrics = f"{api.url}/metrics"
-    async with reading(api.url, key, revision=1) as readers:
+    async with (
+        retrying_writers(api.url, key, WRITERS, WRITTEN) as ledger,
+        reading(api.url, key, revision=1) as readers,
+    ):
         await readers.more(100)
         assert await metric(metrics, _HITS) > 0
 
@@ -68,6 +74,7 @@ async def test_readers_notice_nothing_of_a_cache_that_fails(
         private_stack.start_valkey_again()
         await readers.until_grown(metrics, _HITS)
     assert readers.wrong == []
+    assert set(ledger.answers) == {200}
 
 
 async def test_a_profile_written_while_the_cache_hangs_is_served_soon_after(
