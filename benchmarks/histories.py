@@ -60,6 +60,7 @@ def in_process_worker(runtime: Runtime, generator: Generator) -> Worker:
         concurrency=settings.worker_concurrency,
         poll=0.05,
         lease=settings.lease,
+        generation_timeout=settings.generation_timeout,
         debounce=0,
         max_delay=0,
         max_attempts=settings.max_attempts,

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     lease: PositiveFloat = Field(
         default=30.0, description="after which another worker may take over"
     )
+    generation_timeout: PositiveFloat = Field(
+        default=300.0, description="of one profile; more than twice `generator_timeout`"
+    )
     max_attempts: PositiveInt = Field(default=5, description="before a regeneration is parked")
     backoff: PositiveFloat = Field(default=2.0, description="of the first retry; doubles, jittered")
 

@@ -17,7 +17,7 @@ from service.llm.client import ChatClient
 if TYPE_CHECKING:
     from service.generators.generator import Generator
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ class AttemptsExhausted(Exception):
     """Earlier attempts ended without a word, as when the job kills its worker."""
 
 
+class GenerationTimedOut(Exception):
+    """The generator did not come back in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
     """How a worker claims and retries. Times in seconds."""
@@ -39,6 +43,7 @@ class WorkerPolicy:
     concurrency: int
     poll: float
     lease: float
+    generation_timeout: float
     debounce: float
     max_delay: float
     max_attempts: int
@@ -91,7 +96,7 @@ class Worker:
 
     async def _claim_once(self) -> bool:
         """Claim what there is room for and start it; False when it is time to pause."""
-        free = self._policy.batch - len(self._held)
+        free = self._free()
         # Half a batch at least: a claim a job would load the statistics once a job too.
         if free < self._policy.batch / 2:
             self._room.clear()
@@ -103,7 +108,13 @@ class Worker:
             log.warning("database_unavailable")
             return False
         self._start(jobs)
-        return len(jobs) == free
+        return len(jobs) == free or any(job.suspect for job in jobs)
+
+    def _free(self) -> int:
+        """For how many more jobs there is room: none beside one that may kill this process."""
+        if any(job.suspect for job in self._held):
+            return 0
+        return self._policy.batch - len(self._held)
 
     async def _claim(self, limit: int) -> list[Job]:
         return await regenerations.claim(
@@ -184,11 +195,15 @@ class Worker:
         started = monotonic()
         outcome = "failed"
         try:
-            outcome = await regenerate(
-                self._database, self._cache, self._generator, job, snapshot, known
-            )
+            async with asyncio.timeout(self._policy.generation_timeout):
+                outcome = await regenerate(
+                    self._database, self._cache, self._generator, job, snapshot, known
+                )
         except LeaseLost:
             outcome = "lost"
+        except TimeoutError as error:
+            # Without an end of its own a job would keep its lease, and its slot, for ever.
+            raise GenerationTimedOut from error
         finally:
             REGENERATION_SECONDS.labels(self._generator.name, outcome).observe(
                 monotonic() - started
@@ -213,7 +228,10 @@ class Worker:
         reason = str(error) if isinstance(error, BumpError) else type(error).__name__
         try:
             async with self._database.transaction(job.project_id) as tx:
-                if job.attempts >= self._policy.max_attempts:
+                if isinstance(error, DatabaseUnavailable):
+                    # Not the job's fault: a long outage must not park everything that was due.
+                    await regenerations.release(tx, job, delay=self._policy.backoff)
+                elif job.attempts >= self._policy.max_attempts:
                     await regenerations.park(tx, job, error=reason)
                 else:
                     delay = self._policy.backoff * 2 ** (job.attempts - 1)

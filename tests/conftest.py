@@ -71,6 +71,7 @@ def make_worker(runtime: Runtime, generator: Generator | None = None, **policy: 
         "concurrency": 4,
         "poll": 0.02,
         "lease": 30.0,
+        "generation_timeout": 60.0,
         "debounce": 0.0,
         "max_delay": 0.0,
         "max_attempts": 5,

@@ -3,48 +3,52 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 
 import structlog
 import uvloop
 from prometheus_client import start_http_server
 
 from service.config import Settings
-from service.runtime import open_generator, open_runtime
+from service.runtime import Runtime, open_generator, open_runtime
 from service.telemetry import configure_logging
 from service.worker import Worker, WorkerPolicy
 
 _SWITCH_SECONDS = 0.0005
 
 
-def work(settings: Settings) -> None:
+def assemble_worker(runtime: Runtime) -> Worker:
+    """The worker that the settings describe."""
+    settings = runtime.settings
+    return Worker(
+        runtime.database, runtime.cache, open_generator(settings), worker_policy(settings)
+    )
+
+
+def work(settings: Settings, assemble: Callable[[Runtime], Worker] = assemble_worker) -> None:
+    """Work until SIGTERM or SIGINT, then drain. `assemble` makes the worker of this process."""
     configure_logging(settings.log_level, "worker")
     # A generator that computes on a thread holds the interpreter for a whole interval whenever
     # the event loop wakes; at Python's 5 ms every database answer would wait that long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, addr=settings.metrics_host)
-    uvloop.run(_work(settings))
+    uvloop.run(_work(settings, assemble))
 
 
-async def _work(settings: Settings) -> None:
-    runtime = await open_runtime(settings)
-    try:
-        generator = open_generator(settings)
-        policy = worker_policy(settings)
-        await run_until_signal(Worker(runtime.database, runtime.cache, generator, policy))
-    finally:
-        await runtime.close()
-
-
-async def run_until_signal(worker: Worker) -> None:
-    """Work until SIGTERM or SIGINT, then drain."""
+async def _work(settings: Settings, assemble: Callable[[Runtime], Worker]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    structlog.get_logger().info("worker_started")
-    await worker.run(stop)
-    structlog.get_logger().info("worker_stopped")
+    runtime = await open_runtime(settings)
+    try:
+        worker = assemble(runtime)
+        structlog.get_logger().info("worker_started")
+        await worker.run(stop)
+        structlog.get_logger().info("worker_stopped")
+    finally:
+        await runtime.close()
 
 
 def worker_policy(settings: Settings) -> WorkerPolicy:
@@ -53,6 +57,7 @@ def worker_policy(settings: Settings) -> WorkerPolicy:
         concurrency=settings.worker_concurrency,
         poll=settings.worker_poll,
         lease=settings.lease,
+        generation_timeout=settings.generation_timeout,
         debounce=settings.debounce,
         max_delay=settings.max_delay,
         max_attempts=settings.max_attempts,

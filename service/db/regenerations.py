@@ -20,13 +20,17 @@ PRIORITY_BACKFILL = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed regeneration. It is ours until the lease ends or the token changes."""
+    """A claimed regeneration. It is ours until the lease ends or the token changes.
+
+    A `suspect` may have killed the workers that had it before: it is the only job of its claim.
+    """
 
     project_id: str
     user_id: str
     lease_token: int
     attempts: int
     first_requested_at: datetime
+    suspect: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class RegenerationRecord:
 
 _CLAIM = text(
     """
-    select project_id, user_id, lease_token, attempts, first_requested_at
+    select project_id, user_id, lease_token, attempts, first_requested_at, suspect
     from claim_regenerations(:limit, :lease, :debounce, :max_delay)
     """
 )
@@ -113,7 +117,7 @@ _RELEASE = text(
     """
     update regenerations
     set lease_token = null, leased_revision = null, attempts = greatest(attempts - 1, 0),
-        due_at = now()
+        due_at = now() + random() * make_interval(secs => :delay)
     where project_id = :project_id and user_id = :user_id and lease_token = :token
     """
 )
@@ -232,9 +236,9 @@ async def park(tx: Transaction, job: Job, *, error: str) -> bool:
     return await _owned_update(tx, _PARK, job, error=error)
 
 
-async def release(tx: Transaction, job: Job) -> bool:
-    """Give the job back unharmed, as if it had not been claimed."""
-    return await _owned_update(tx, _RELEASE, job)
+async def release(tx: Transaction, job: Job, *, delay: float = 0) -> bool:
+    """Give the job back as if it had not been claimed, due within `delay` seconds (jittered)."""
+    return await _owned_update(tx, _RELEASE, job, delay=delay)
 
 
 async def request_now(tx: Transaction, user_id: str, revision: int) -> None:

@@ -18,19 +18,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 
-import uvloop
-
 from service.cache import Entry, ProfileCache, WriteToken
 from service.commands.settings import read_settings
-from service.commands.work import run_until_signal, worker_policy
-from service.config import Settings
+from service.commands.work import work, worker_policy
 from service.db.session import Database, Transaction
 from service.domain.interaction import Interaction
 from service.domain.profile import Draft
 from service.generators.generator import Generator
 from service.generators.population import Population
-from service.runtime import open_generator, open_runtime
-from service.telemetry import configure_logging
+from service.runtime import open_generator
 from service.worker import Worker
 
 # What the running task is about to do, as far as this project is concerned. Jobs run in tasks of
@@ -104,19 +100,14 @@ class FailingCache:
         return await self._cache.store(entry, revision=revision, token=token)
 
 
-async def work(settings: Settings, fuse: Fuse) -> None:
-    runtime = await open_runtime(settings)
-    worker = Worker(
-        FailingDatabase(runtime.database, fuse),
-        FailingCache(runtime.cache, fuse),
-        FailingGenerator(open_generator(settings), fuse),
-        worker_policy(settings),
-    )
-    await run_until_signal(worker)
-    await runtime.close()
-
-
 if __name__ == "__main__":
-    configured = read_settings()
-    configure_logging(configured.log_level, "worker")
-    uvloop.run(work(configured, Fuse(*sys.argv[1:])))
+    fuse = Fuse(*sys.argv[1:])
+    work(
+        read_settings(),
+        lambda runtime: Worker(
+            FailingDatabase(runtime.database, fuse),
+            FailingCache(runtime.cache, fuse),
+            FailingGenerator(open_generator(runtime.settings), fuse),
+            worker_policy(runtime.settings),
+        ),
+    )

@@ -20,6 +20,7 @@ from service.cache import ProfileCache
 from service.db.interactions import NewInteraction, RegenerationPolicy
 from service.db.session import Database
 from service.flows.ingest import ingest
+from tests.faults.processes import eventually
 
 MIN_INTERACTIONS = 5
 RETRY_SECONDS = 0.02
@@ -49,6 +50,11 @@ class Ledger:
         self.without_advice += response.status_code == 503 and not response.headers.get(
             "retry-after"
         )
+
+    async def more_acks(self, count: int) -> None:
+        """Wait until `count` more events are acknowledged."""
+        target = len(self.acked) + count
+        await eventually(lambda: len(self.acked) >= target, 30)
 
     def note_ack(self, batch: Sequence[Event]) -> None:
         keys = {(event["user_id"], event["event_id"]) for event in batch}

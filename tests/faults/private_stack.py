@@ -21,7 +21,7 @@ from service.embedded.account import server_account
 from service.embedded.binaries import valkey_server
 from service.embedded.data_dir import DataDir
 from service.embedded.process import Server
-from tests.embedded_stacks import open_directory, postmaster_pid, valkey_pid
+from tests.embedded_stacks import connect, open_directory, postmaster_pid, valkey_pid
 
 
 class PrivateStack:
@@ -53,6 +53,15 @@ class PrivateStack:
     def kill_postgres(self) -> None:
         """`kill -9` of the postmaster: what it had not flushed is gone."""
         os.kill(postmaster_pid(self._data_dir), signal.SIGKILL)
+
+    async def switch_wal(self) -> None:
+        """Let Postgres go on in a new segment of its write-ahead log, of 16 MB."""
+        password = DataDir(self._data_dir).read_or_create_secrets().postgres
+        connection = await connect(self.servers.admin_url, user="postgres", password=password)
+        try:
+            await connection.execute("select pg_switch_wal()")
+        finally:
+            await connection.close()
 
     async def restart(self) -> None:
         """Start both servers again, on the same ports."""
@@ -94,9 +103,15 @@ class PrivateStack:
 @asynccontextmanager
 async def open_private_stack() -> AsyncIterator[PrivateStack]:
     with open_directory() as directory:
-        # On a thread, for starting blocks and migrating runs a loop of its own.
-        stack = await asyncio.to_thread(PrivateStack, directory / "bump")
-        try:
+        async with private_stack_in(directory) as stack:
             yield stack
-        finally:
-            await asyncio.to_thread(stack.stop)
+
+
+@asynccontextmanager
+async def private_stack_in(directory: Path) -> AsyncIterator[PrivateStack]:
+    # On a thread, for starting blocks and migrating runs a loop of its own.
+    stack = await asyncio.to_thread(PrivateStack, directory / "bump")
+    try:
+        yield stack
+    finally:
+        await asyncio.to_thread(stack.stop)

@@ -73,6 +73,11 @@ class ServiceProcess:
         await eventually(lambda: not self.running, EXIT_SECONDS, self._tail)
         return self._process.returncode
 
+    async def ended(self) -> None:
+        """Wait, as long as it takes, until it has ended."""
+        while self.running:  # noqa: ASYNC110 - the event is another process's end
+            await asyncio.sleep(POLL_SECONDS)
+
     async def _await_ready(self, ready: Callable[[], bool | Awaitable[bool]]) -> None:
         await eventually(lambda: not self.running or ready(), START_SECONDS, self._tail)
         assert self.running, f"ended with status {self._process.returncode}:\n{self._tail()}"
@@ -127,9 +132,21 @@ class Processes:
         self, environment: dict[str, str], program: Sequence[str] = _WORKER
     ) -> WorkerProcess:
         """A worker that has begun to claim; `program` is what Python runs."""
+        worker = self._launch_worker(environment, program)
+        await worker.ready()
+        return worker
+
+    async def keep_worker_running(
+        self, environment: dict[str, str], program: Sequence[str] = _WORKER
+    ) -> None:
+        """Start a worker, and another one whenever it ends, until cancelled: a supervisor."""
+        while True:
+            worker = self._launch_worker(environment, program)
+            await worker.ended()
+
+    def _launch_worker(self, environment: dict[str, str], program: Sequence[str]) -> WorkerProcess:
         worker = WorkerProcess(program, environment, self._next_log("worker"))
         self._started.append(worker)
-        await worker.ready()
         return worker
 
     def launch(self, *command: str, environment: dict[str, str]) -> ServiceProcess:

@@ -108,6 +108,50 @@ class TestClaim:
         assert second.lease_token > first.lease_token
         assert (first.attempts, second.attempts) == (1, 2)
 
+    async def test_a_lease_that_ran_out_once_puts_no_job_under_suspicion(
+        self, add: Add, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1") + events("u2"))
+        await claim_now(lease=0)
+        assert [job.suspect for job in await claim_now()] == [False, False]
+
+    async def test_who_was_lost_twice_is_claimed_alone(self, add: Add, claim_now: ClaimNow) -> None:
+        await add(events("u1") + events("u2"))
+        for _ in range(2):
+            assert len(await claim_now(lease=0)) == 2
+        first, second = await claim_now(), await claim_now()
+        assert {job.user_id for job in first + second} == {"u1", "u2"}
+        assert [job.suspect for job in first + second] == [True, True]
+
+    async def test_who_waits_longer_comes_before_a_suspect_and_without_it(
+        self, add: Add, sql: Sql, claim_now: ClaimNow
+    ) -> None:
+        await add(events("suspect"))
+        for _ in range(2):
+            await claim_now(lease=0)
+        await add(events("u1"))
+        await sql("update regenerations set due_at = now() - interval '1 hour' where attempts = 0")
+        assert [(job.user_id, job.suspect) for job in await claim_now()] == [("u1", False)]
+        assert [(job.user_id, job.suspect) for job in await claim_now()] == [("suspect", True)]
+
+    async def test_a_failure_with_a_reason_raises_no_suspicion(
+        self, add: Add, runtime: Runtime, project_id: str, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1"))
+        for _ in range(3):
+            (job,) = await claim_now()
+            assert not job.suspect
+            async with runtime.database.transaction(project_id) as tx:
+                await regenerations.retry_later(tx, job, error="ValueError", delay=0)
+
+    async def test_new_events_do_not_put_off_what_was_claimed_before(
+        self, add: Add, claim_now: ClaimNow
+    ) -> None:
+        await add(events("u1"))
+        await claim_now(lease=0)
+        await add([event("u1", 9)])
+        assert len(await claim_now(debounce=60, max_delay=120)) == 1
+
     async def test_new_events_do_not_touch_a_lease(
         self, add: Add, sql: Sql, claim_now: ClaimNow
     ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from service.db import regenerations
 from service.db.interactions import NewInteraction
 from service.db.regenerations import claim
+from service.errors import DatabaseUnavailable
 from service.runtime import Runtime
 from service.worker import Worker
 from tests.conftest import make_worker
@@ -65,6 +66,20 @@ class TestFailure:
             await run_attempts(worker, sql, 1)
             reasons += [row.last_error for row in await sql(JOB)]
         assert reasons == ["ValueError", "ValueError"]
+
+    async def test_an_outage_of_the_database_is_no_attempt(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1"))
+        scribe = Scribe()
+
+        async def database_goes_away() -> None:
+            raise DatabaseUnavailable("gone", retry_after_seconds=1)
+
+        scribe.meanwhile = database_goes_away
+        await make_worker(runtime, scribe, max_attempts=1, backoff=60).run_once()
+        (job,) = await sql(f"{JOB} and due_at between now() and now() + interval '60 seconds'")
+        assert (job.attempts, job.lease_token, job.parked_at) == (0, None, None)
 
     async def test_new_events_wake_a_parked_user(
         self, add: Add, sql: Sql, runtime: Runtime, project_id: str
@@ -132,6 +147,36 @@ class TestRunning:
         assert leases[1] > leases[0]
         assert scribe.writes == [5]
         assert len(await sql("select 1 from profiles")) == 1
+
+    async def test_a_generator_that_hangs_is_a_failed_attempt(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1"))
+        scribe = Scribe()
+        scribe.meanwhile = asyncio.Event().wait
+        await make_worker(runtime, scribe, generation_timeout=0.05).run_once()
+        (job,) = await sql(JOB)
+        assert (job.attempts, job.lease_token) == (1, None)
+        assert job.last_error == "GenerationTimedOut"
+
+    async def test_beside_a_suspect_nothing_else_is_claimed(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("suspect"))
+        for _ in range(2):
+            await claim(runtime.database, limit=1, lease=0, debounce=0, max_delay=0)
+        await add(events("u1"))
+        stop, scribe = asyncio.Event(), Scribe()
+
+        async def look_and_stop() -> None:
+            await asyncio.sleep(0.1)  # Ten polls.
+            (other,) = await sql(JOB)
+            assert other.attempts == 0
+            stop.set()
+
+        scribe.meanwhile = look_and_stop
+        await make_worker(runtime, scribe, poll=0.01).run(stop)
+        assert [row.user_id for row in await sql("select user_id from profiles")] == ["suspect"]
 
     async def test_a_drain_lets_a_running_job_finish(
         self, add: Add, sql: Sql, runtime: Runtime
