@@ -46,6 +46,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
             await runtime.close()
 
     app = DocumentedApi(
+        models=interactions.BODY_MODELS,
         title="Bump",
         version=__version__,
         description=_DESCRIPTION,

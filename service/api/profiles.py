@@ -16,6 +16,7 @@ from service.api.dependencies import (
     checked_user_id,
 )
 from service.api.documents import (
+    MAX_SENTENCE_CHARS,
     CorrectionsIn,
     DiffOut,
     ProfileOut,
@@ -45,7 +46,6 @@ from service.flows.read_profile import ServedProfile
 MAX_WAIT_SECONDS = 30
 _MAX_REVISION = 2**62
 _MAX_VERSION = 2**31 - 1
-_PINNED_MAX_CHARS = 400
 
 router = APIRouter(prefix="/v1/users/{user_id}", tags=["profiles"], route_class=StrictJsonRoute)
 Wait = Annotated[
@@ -94,7 +94,9 @@ async def get_profile(
     return await read_profile(request)
 
 
-@router.get("/profile/versions", response_model=VersionList, responses=documented(NotFound))
+@router.get(
+    "/profile/versions", response_model=VersionList, responses=documented(NotFound, ProfilingPaused)
+)
 async def list_profile_versions(
     user_id: UserId,
     caller: ReadCaller,
@@ -114,7 +116,9 @@ async def list_profile_versions(
 
 
 @router.get(
-    "/profile/versions/{version}", response_model=ProfileOut, responses=documented(NotFound)
+    "/profile/versions/{version}",
+    response_model=ProfileOut,
+    responses=documented(NotFound, ProfilingPaused),
 )
 async def get_profile_version(
     user_id: UserId,
@@ -128,7 +132,9 @@ async def get_profile_version(
     )
 
 
-@router.get("/profile/diff", response_model=DiffOut, responses=documented(NotFound))
+@router.get(
+    "/profile/diff", response_model=DiffOut, responses=documented(NotFound, ProfilingPaused)
+)
 async def diff_profile_versions(
     user_id: UserId,
     caller: ReadCaller,
@@ -199,7 +205,7 @@ async def regenerate_profile(
 @router.post(
     "/profile/rollback",
     response_model=ProfileOut,
-    responses=documented(*OF_BODIES, NotFound),
+    responses=documented(*OF_BODIES, NotFound, ProfilingPaused),
 )
 async def roll_back_profile(
     user_id: UserId, body: RollbackIn, caller: AdminCaller, runtime: RuntimeDep
@@ -240,8 +246,8 @@ def _conditional(request: Request, served: ServedProfile) -> Response:
 def _check_sentences(body: CorrectionsIn) -> None:
     for field, texts in (("pinned", body.pinned), ("suppressed", body.suppressed)):
         for text in texts:
-            if not text.strip() or len(text) > _PINNED_MAX_CHARS or "\x00" in text:
-                reason = f"every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL"
+            if not text.strip() or len(text) > MAX_SENTENCE_CHARS or "\x00" in text:
+                reason = f"every entry needs 1 to {MAX_SENTENCE_CHARS} characters, without NUL"
                 raise InvalidField((field, reason))
     if not all(neutralise(text) for text in body.pinned):
         raise InvalidField(("pinned", "an entry holds nothing but markup or control characters"))

@@ -1,6 +1,8 @@
 """The OpenAPI document: a contract that clients are generated from."""
 
 import inspect
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -8,6 +10,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 from service.api import profiles
+from service.domain.interaction import user_id_problem
 from service.errors import BumpError
 from tests.integration.api.calls import fields, problem
 from tests.integration.api.routes import api_routes
@@ -82,6 +85,24 @@ def test_no_route_of_the_api_is_missing_from_the_document(app: FastAPI) -> None:
     }
 
 
+def test_every_reference_leads_somewhere(app: FastAPI) -> None:
+    document = app.openapi()
+    references = set(references_in(document))
+    assert len(references) > 20
+    for reference in references:
+        found = document
+        for part in reference.removeprefix("#/").split("/"):
+            assert part in found, reference
+            found = found[part]
+
+
+def test_the_ids_that_are_documented_are_those_that_are_taken(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    pattern = re.compile(schemas["InteractionIn"]["properties"]["user_id"]["pattern"])
+    for user_id in ("a", "..a", "a b", "é:&=%00", "日本", "\na", "a/b", ".", "..", "\x85"):
+        assert bool(pattern.search(user_id)) is (user_id_problem(user_id) is None), user_id
+
+
 def test_every_successful_answer_has_a_schema(app: FastAPI) -> None:
     for route in api_routes(app):
         schema = route.operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -121,6 +142,16 @@ async def _refuses_what_lies_outside(client: httpx2.AsyncClient, parameter: dict
         assert fields(problem(response, 422, "invalid-field")) == {name}
     response = await client.get("/v1/users/ana/profile", params={name: schema["minimum"]})
     problem(response, 404, "user-not-found")
+
+
+def references_in(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for inner in part:
+            yield from references_in(inner)
+    if isinstance(part, dict):
+        if isinstance(reference := part.get("$ref"), str):
+            yield reference
+        yield from references_in(list(part.values()))
 
 
 def methods(route: BaseRoute) -> set[str]:
