@@ -151,7 +151,7 @@ async def test_idempotency_keys_that_look_alike_keep_apart(
 
 async def cache(cache: ProfileCache, project_id: str, user_id: str, body: bytes) -> None:
     token = await cache.begin_write(project_id, user_id)
-    entry = Entry(project_id, user_id, 1, 1, body, body, '"f"', '"s"')
+    entry = Entry(project_id, user_id, 1, 1, body, body, '"f"', '"s"', b"[]")
     assert await cache.store(entry, revision=1, token=token)
 
 

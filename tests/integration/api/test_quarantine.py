@@ -8,7 +8,8 @@ from service.domain.interaction import Interaction
 from service.domain.profile import Draft
 from service.generators.population import Population
 from service.runtime import Runtime
-from service.worker import Worker, WorkerPolicy
+from service.worker import Worker
+from tests.conftest import make_worker
 from tests.integration.api.calls import event, get, post, work_off, write_profile
 
 PROFILE = "/v1/users/ana/profile"
@@ -25,19 +26,7 @@ class Forgetful:
 
 
 def forgetful_worker(runtime: Runtime, generator: str) -> Worker:
-    policy = WorkerPolicy(
-        batch=50,
-        concurrency=4,
-        poll=0.02,
-        lease=30,
-        debounce=0,
-        max_delay=0,
-        max_attempts=5,
-        backoff=0.01,
-        history_limit=200,
-        drain_timeout=10,
-    )
-    return Worker(runtime.database, runtime.cache, Forgetful(generator), policy)
+    return make_worker(runtime, Forgetful(generator))
 
 
 async def test_an_implausible_rewrite_is_quarantined_and_the_old_profile_serves_on(
