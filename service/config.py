@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         default=512, description="tokens generated when a request does not say"
     )
 
+    client_timeout: PositiveInt = Field(
+        default=12,
+        description="the longest that a client may stand still: before a request, within it, or"
+        " without taking the answer",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_port: int | None = Field(
         default=None,

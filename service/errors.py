@@ -6,6 +6,7 @@ BumpError
 ├── Forbidden (403)         the key lacks the scope
 ├── NotFound (404)          UserNotFound, ProfileNotFound, VersionNotFound
 ├── MethodNotAllowed (405)
+├── RequestTimedOut (408)   the client stopped within its request
 ├── Conflict (409)          RevisionNotReached, ProfilingPaused, TooFewInteractions
 ├── TooLarge (413)          body or batch over its limit
 ├── UnsupportedMediaType (415)
@@ -109,6 +110,12 @@ class MethodNotAllowed(BumpError):
     status = 405
     slug = "method-not-allowed"
     title = "Method not allowed"
+
+
+class RequestTimedOut(BumpError):
+    status = 408
+    slug = "request-timed-out"
+    title = "The rest of the request did not come in time"
 
 
 class Conflict(BumpError):

@@ -1,6 +1,7 @@
 """Builds one process's resources from Settings. Besides the commands, nothing else reads them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -11,10 +12,10 @@ from service.db.regenerations import PRIORITY_INGEST
 from service.db.session import Database, open_database, verify_server
 from service.errors import ConfigurationError
 from service.flows.read_profile import ProfileReader
-from service.generators.extractive import ExtractiveGenerator
-from service.generators.generator import Generator
-from service.generators.llm import LlmGenerator
 from service.llm.client import ChatClient
+
+if TYPE_CHECKING:
+    from service.generators.generator import Generator
 
 SCHEMA_REVISION = "0002"
 
@@ -67,8 +68,12 @@ async def open_runtime(settings: Settings) -> Runtime:
     )
 
 
-def open_generator(settings: Settings) -> Generator:
+def open_generator(settings: Settings) -> "Generator":
     """Raises ConfigurationError when the LLM's endpoint is not named."""
+    # Here, for an API process writes no profiles and need not load what does.
+    from service.generators.extractive import ExtractiveGenerator
+    from service.generators.llm import LlmGenerator
+
     extractive = ExtractiveGenerator(max_tokens=settings.profile_tokens)
     if settings.generator == "extractive":
         return extractive

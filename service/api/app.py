@@ -61,6 +61,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
             await runtime.close()
 
     app = _Application(
+        models=interactions.BODY_MODELS,
         title="Bump",
         version=__version__,
         description=_DESCRIPTION,

@@ -12,6 +12,7 @@ from service.api.authentication import Authenticator, Caller
 from service.db.projects import Scope
 from service.domain.interaction import MAX_USER_ID_CHARS, user_id_problem
 from service.errors import InvalidBody, InvalidField, TooLarge, UnsupportedMediaType
+from service.flows.parse import USER_ID_SCHEMA
 from service.runtime import Runtime
 
 # Room for a long conversation.
@@ -33,7 +34,9 @@ def caller_with(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
 
 
 async def checked_user_id(
-    user_id: Annotated[str, Path(min_length=1, max_length=MAX_USER_ID_CHARS)],
+    user_id: Annotated[
+        str, Path(min_length=1, max_length=MAX_USER_ID_CHARS, json_schema_extra=USER_ID_SCHEMA)
+    ],
 ) -> str:
     problem = user_id_problem(user_id)
     if problem:

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from service.domain.interaction import Interaction
 from service.domain.profile import (
@@ -76,15 +76,30 @@ class DiffOut(BaseModel):
     unchanged: int
 
 
+# What callers send is taken as it is: no "1" for a 1, and no field that means nothing here.
+STRICT = ConfigDict(extra="forbid", strict=True)
+MAX_SENTENCE_CHARS = 400
+Sentence = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_SENTENCE_CHARS,
+            "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$",
+        }
+    ),
+]
+
+
 class CorrectionsIn(BaseModel):
     """The whole set of corrections; it replaces the last one."""
 
-    model_config = {"extra": "forbid"}
+    model_config = STRICT
 
-    pinned: list[str] = Field(
+    pinned: list[Sentence] = Field(
         default_factory=list, max_length=20, description="sentences that always stand first"
     )
-    suppressed: list[str] = Field(
+    suppressed: list[Sentence] = Field(
         default_factory=list,
         max_length=200,
         description="statement ids or sentences that never appear again",
@@ -100,7 +115,7 @@ class RegenerationOut(BaseModel):
 
 
 class RollbackIn(BaseModel):
-    model_config = {"extra": "forbid"}
+    model_config = STRICT
 
     version: int = Field(ge=1, le=2**31 - 1)
 
@@ -147,7 +162,7 @@ class ReceiptOut(BaseModel):
 
 
 class ProfilingIn(BaseModel):
-    model_config = {"extra": "forbid"}
+    model_config = STRICT
 
     profiling: Literal["on", "paused"]
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import structlog
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.api.connections import WatchedConnection
 from service.api.problems import problem_response
-from service.errors import BumpError, HeadTooLarge, InvalidRequest
+from service.errors import BumpError, HeadTooLarge, InvalidRequest, RequestTimedOut
 
 MAX_HEAD_BYTES = 65_536
 _UPGRADE_HEADERS = {b"connection", b"upgrade", b"http2-settings"}
@@ -15,7 +16,7 @@ _UPGRADE_HEADERS = {b"connection", b"upgrade", b"http2-settings"}
 log = structlog.get_logger()
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(WatchedConnection):
     """One connection. Offers to upgrade it are passed over: clients on the JVM make them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -30,7 +31,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HeadTooLarge(f"URL and headers take over {MAX_HEAD_BYTES} bytes."))
             return
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except HttpParserError:
@@ -50,6 +50,13 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def on_standstill(self) -> None:
+        request = self.request
+        if self._in_head or (request and request.more_body and not request.response_started):
+            self._refuse(RequestTimedOut("Send the request again, and all of it."))
+        else:
+            super().on_standstill()
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read the request as if it had not asked (RFC 9110, 7.8).

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.dependencies import IngestCaller, RuntimeDep, bounded_body, media_type_of
+from service.api.openapi import ref
 from service.api.problems import OF_BODIES, documented
 from service.domain.interaction import MAX_EVENT_ID_CHARS, identifier_problem
 from service.errors import (
@@ -20,7 +21,7 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.flows import cloud_events
-from service.flows.cloud_events import parse_cloud_event
+from service.flows.cloud_events import CloudEventIn, parse_cloud_event
 from service.flows.ingest import (
     IdempotentRequest,
     IngestResult,
@@ -62,13 +63,18 @@ class IngestResponse(BaseModel):
 
 
 class InteractionBatch(BaseModel):
-    interactions: list[InteractionIn]
+    model_config = ConfigDict(extra="forbid")
+
+    interactions: list[InteractionIn] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+# FastAPI does not see these, for the route reads its body itself.
+BODY_MODELS = (InteractionIn, InteractionBatch, CloudEventIn)
 
 
 def _request_body() -> dict[str, Any]:
-    single = {"$ref": "#/components/schemas/InteractionIn"}
-    batch = {"$ref": "#/components/schemas/InteractionBatch"}
-    event = {"type": "object", "required": ["specversion", "id", "source", "type"]}
+    single, batch, event = ({"$ref": ref(model)} for model in BODY_MODELS)
+    events = {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": event}
     return {
         "requestBody": {
             "required": True,
@@ -76,7 +82,7 @@ def _request_body() -> dict[str, Any]:
                 "application/json": {"schema": {"oneOf": [single, batch]}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
                 cloud_events.MEDIA_TYPE: {"schema": event},
-                cloud_events.BATCH_MEDIA_TYPE: {"schema": {"type": "array", "items": event}},
+                cloud_events.BATCH_MEDIA_TYPE: {"schema": events},
             },
         }
     }
@@ -97,7 +103,7 @@ async def add_interactions(
     """Store what users did. The same event sent again is a duplicate, not an error.
 
     One bad item never sinks the batch: it is `rejected` with a reason. At most 500 KB a body,
-    32 KB an item, 1,000 items.
+    32 KB an item, 1,000 items. CloudEvents may come in binary mode too (HTTP binding, 3.1).
     """
     body = await bounded_body(request, MAX_BODY_BYTES)
     media_type = media_type_of(request)

@@ -1,29 +1,48 @@
-"""What FastAPI cannot know when it describes the API: the key, and the media type of problems."""
+"""What FastAPI cannot know of the API: the key, how problems look, the bodies that routes read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from service.api.problems import MEDIA_TYPE
 
 _SCHEME = "api_key"
+_REF = "#/components/schemas/{model}"
 
 
 class DocumentedApi(FastAPI):
-    """An application whose OpenAPI document says how to authenticate and how errors look."""
+    """An application whose OpenAPI document says how to authenticate and how errors look.
+
+    `models` are those that routes name with `ref`.
+    """
+
+    def __init__(self, *, models: Sequence[type[BaseModel]], **options: Any) -> None:
+        super().__init__(**options)
+        self._models = models
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         document["components"]["securitySchemes"] = {
             _SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "bump_…"}
         }
+        _, named = models_json_schema(
+            [(model, "validation") for model in self._models], ref_template=_REF
+        )
+        document["components"]["schemas"] |= named["$defs"]
         for path, operation in _operations(document):
             if path.startswith("/v1/"):
                 operation["security"] = [{_SCHEME: []}]
             for response in operation["responses"].values():
                 _describe_problem(response)
         return document
+
+
+def ref(model: type[BaseModel]) -> str:
+    """How a route's own OpenAPI names a model."""
+    return _REF.format(model=model.__name__)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

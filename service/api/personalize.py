@@ -7,10 +7,11 @@ from typing import Any, Literal, Self, TypeVar
 
 import orjson
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from starlette.responses import Response, StreamingResponse
 
 from service.api.dependencies import PersonalizeCaller, RuntimeDep, StrictJsonRoute
+from service.api.documents import STRICT
 from service.api.draining import Drain
 from service.api.problems import OF_BODIES, documented, problem_document
 from service.domain.interaction import user_id_problem
@@ -23,6 +24,7 @@ from service.errors import (
     InvalidField,
 )
 from service.flows import personalize
+from service.flows.parse import USER_ID_SCHEMA
 from service.flows.personalize import PersonalizedPrompt, PromptLimits
 from service.llm.client import Delta, Sampling, Usage
 from service.runtime import Runtime
@@ -34,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class MessageIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     role: Literal["system", "user", "assistant"]
     content: str = Field(max_length=_MAX_CHARS)
@@ -43,9 +45,9 @@ class MessageIn(BaseModel):
 class PromptIn(BaseModel):
     """Who asks and what: either `input`, one user message, or the whole `messages`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    user_id: str
+    user_id: str = Field(json_schema_extra=USER_ID_SCHEMA)
     input: str | None = Field(default=None, min_length=1, max_length=_MAX_CHARS)
     messages: list[MessageIn] | None = Field(default=None, min_length=1, max_length=200)
     max_tokens: int | None = Field(default=None, ge=1, le=100_000)

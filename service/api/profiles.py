@@ -15,6 +15,7 @@ from service.api.dependencies import (
     UserId,
 )
 from service.api.documents import (
+    MAX_SENTENCE_CHARS,
     CorrectionsIn,
     DiffOut,
     ProfileOut,
@@ -44,7 +45,6 @@ from service.flows.read_profile import ServedProfile
 MAX_WAIT_SECONDS = 30
 _MAX_REVISION = 2**62
 _MAX_VERSION = 2**31 - 1
-_PINNED_MAX_CHARS = 400
 
 router = APIRouter(prefix="/v1/users/{user_id}", tags=["profiles"], route_class=StrictJsonRoute)
 Wait = Annotated[
@@ -81,7 +81,9 @@ async def get_profile(
     return conditional(request.scope, served)
 
 
-@router.get("/profile/versions", response_model=VersionList, responses=documented(NotFound))
+@router.get(
+    "/profile/versions", response_model=VersionList, responses=documented(NotFound, ProfilingPaused)
+)
 async def list_profile_versions(
     user_id: UserId,
     caller: ReadCaller,
@@ -101,7 +103,9 @@ async def list_profile_versions(
 
 
 @router.get(
-    "/profile/versions/{version}", response_model=ProfileOut, responses=documented(NotFound)
+    "/profile/versions/{version}",
+    response_model=ProfileOut,
+    responses=documented(NotFound, ProfilingPaused),
 )
 async def get_profile_version(
     user_id: UserId,
@@ -115,7 +119,9 @@ async def get_profile_version(
     )
 
 
-@router.get("/profile/diff", response_model=DiffOut, responses=documented(NotFound))
+@router.get(
+    "/profile/diff", response_model=DiffOut, responses=documented(NotFound, ProfilingPaused)
+)
 async def diff_profile_versions(
     user_id: UserId,
     caller: ReadCaller,
@@ -186,7 +192,7 @@ async def regenerate_profile(
 @router.post(
     "/profile/rollback",
     response_model=ProfileOut,
-    responses=documented(*OF_BODIES, NotFound),
+    responses=documented(*OF_BODIES, NotFound, ProfilingPaused),
 )
 async def roll_back_profile(
     user_id: UserId, body: RollbackIn, caller: AdminCaller, runtime: RuntimeDep
@@ -210,8 +216,8 @@ def conditional(request: ASGIScope, served: ServedProfile) -> Response:
 def _check_sentences(body: CorrectionsIn) -> None:
     for field, texts in (("pinned", body.pinned), ("suppressed", body.suppressed)):
         for text in texts:
-            if not text.strip() or len(text) > _PINNED_MAX_CHARS or "\x00" in text:
-                reason = f"every entry needs 1 to {_PINNED_MAX_CHARS} characters, without NUL"
+            if not text.strip() or len(text) > MAX_SENTENCE_CHARS or "\x00" in text:
+                reason = f"every entry needs 1 to {MAX_SENTENCE_CHARS} characters, without NUL"
                 raise InvalidField((field, reason))
     if not all(neutralise(text) for text in body.pinned):
         raise InvalidField(("pinned", "an entry holds nothing but markup or control characters"))

@@ -41,7 +41,7 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=ceil(settings.drain_timeout) + LAST_WORDS_SECONDS,
-        timeout_keep_alive=15,
+        timeout_keep_alive=settings.client_timeout,
     )
 
 

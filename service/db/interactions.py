@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import text
 
 from service.db.session import Transaction
@@ -191,13 +190,12 @@ async def delete_all(tx: Transaction, user_id: str) -> int:
 
 
 def _interaction(row: Any) -> Interaction:
-    attributes = row.attributes
     return Interaction(
         event_id=row.event_id,
         occurred_at=row.occurred_at,
         text=row.text,
         source=row.source,
         type=row.type,
-        attributes=orjson.loads(attributes) if isinstance(attributes, str | bytes) else attributes,
+        attributes=row.attributes,
         revision=row.revision,
     )

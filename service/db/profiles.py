@@ -184,14 +184,12 @@ def _statement(document: dict[str, Any]) -> Statement:
 
 
 def _profile(row: Any) -> Profile:
-    stored = row.statements
-    documents = orjson.loads(stored) if isinstance(stored, str | bytes) else stored
     return Profile(
         user_id=row.user_id,
         version=row.version,
         revision=row.revision,
         generator=row.generator,
-        statements=tuple(_statement(document) for document in documents),
+        statements=tuple(_statement(document) for document in row.statements),
         tokens=row.tokens,
         status=ProfileStatus(row.status),
         origin=ProfileOrigin(row.origin),

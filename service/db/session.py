@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from asyncpg import Connection as AsyncpgConnection
 from asyncpg import InterfaceError as AsyncpgInterfaceError
 from asyncpg import InternalClientError, PostgresError
@@ -159,6 +160,7 @@ def open_database(url: str, pool_size: int) -> Database:
         pool_recycle=1800,
         # Statements carry interaction text: it must not reach a log through an error message.
         hide_parameters=True,
+        json_deserializer=orjson.loads,
         connect_args={
             "timeout": 5,
             "command_timeout": 20,

@@ -15,6 +15,11 @@ EARLIEST_OCCURRED_AT = datetime(1900, 1, 1, tzinfo=UTC)
 DEFAULT_SOURCE = "api"
 DEFAULT_TYPE = "interaction"
 
+# For documentation: the rules of `identifier_problem` and `user_id_problem` as regular expressions
+# that other languages read as well.
+IDENTIFIER_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]+$"
+USER_ID_PATTERN = r"^(?!\.{1,2}$)[^/\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]+$"
+
 _UNSAFE_IN_IDENTIFIER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 
 

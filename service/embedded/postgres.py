@@ -158,7 +158,7 @@ def _run(account: Account, program: Path, *arguments: str, stdin: str = "") -> N
 def _roles_sql(secrets: Secrets) -> str:
     # The owner creates the service role itself: since Postgres 16 that gives it ADMIN over it, so
     # that migrations may grant roles to it. Passwords are URL-safe, hence free of quotes.
-    # Terse, so that no detail of an error, as "Key (user_id)=(…) already exists", is logged.
+    # Terse logs leave out details such as "Key (project_id, user_id)=(…) already exists".
     return (
         f"CREATE ROLE {OWNER_ROLE} LOGIN CREATEROLE PASSWORD '{secrets.bump_owner}'\n"
         f"CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}\n"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from service.db.interactions import NewInteraction
 from service.errors import InvalidBody, UnsupportedMediaType
 from service.flows.ingest import Rejection
-from service.flows.parse import first_reason, parse_interaction, rejection
+from service.flows.parse import USER_ID_SCHEMA, first_reason, parse_interaction, rejection
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -33,14 +33,17 @@ class CloudEventIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    specversion: str
+    specversion: str = Field(examples=["1.0"])
     id: str = Field(min_length=1)
     source: str = Field(min_length=1)
     type: str = Field(min_length=1)
-    subject: str = Field(min_length=1)
-    time: str | None = None
-    data: JsonValue = None
-    data_base64: JsonValue = None
+    subject: str = Field(min_length=1, description="the user", json_schema_extra=USER_ID_SCHEMA)
+    time: str | None = Field(default=None, description="RFC 3339 with an offset")
+    data: JsonValue = Field(
+        default=None,
+        description="the text, or an object with `text` and `attributes`; the rest are attributes",
+    )
+    data_base64: JsonValue = Field(default=None, description="not understood")
 
 
 def parse_cloud_event(document: Any) -> NewInteraction | Rejection:

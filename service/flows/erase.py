@@ -1,11 +1,13 @@
 """Erase a user, or honour an objection to profiling.
 
 Both block the cache before the commit, so that from the answer on no copy can be read, and no
-worker or reader that was already under way can bring one back.
+worker or reader that was already under way can bring one back; and again after it, in case Redis
+was emptied in between.
 """
 
 from typing import Literal
 
+import structlog
 from uuid_utils.compat import uuid7
 
 from service.cache import (
@@ -17,7 +19,9 @@ from service.cache import (
 from service.db import erasures, interactions, profiles, regenerations, users
 from service.db.erasures import Receipt
 from service.db.session import Database
-from service.errors import UserNotFound
+from service.errors import Unavailable, UserNotFound
+
+log = structlog.get_logger()
 
 Profiling = Literal["on", "paused"]
 
@@ -37,13 +41,15 @@ async def erase(database: Database, cache: ProfileCache, project_id: str, user_i
         await regenerations.delete(tx, user_id)
         profile_count = await profiles.delete_all(tx, user_id)
         await users.delete(tx, user_id)
-        return await erasures.add(
+        receipt = await erasures.add(
             tx,
             receipt_id=uuid7(),
             user_digest=user_digest(project_id, user_id),
             interactions=interaction_count,
             profiles=profile_count,
         )
+    await _block_again(cache, project_id, user_id, ERASURE_BLOCK_SECONDS)
+    return receipt
 
 
 async def set_profiling(
@@ -69,6 +75,7 @@ async def set_profiling(
             await regenerations.delete(tx, user_id)
         elif user.paused and user.interaction_count >= min_interactions:
             await regenerations.request_now(tx, user_id, user.revision)
+    await _block_again(cache, project_id, user_id, PAUSE_BLOCK_SECONDS)
 
 
 async def _require_user(database: Database, project_id: str, user_id: str) -> None:
@@ -76,3 +83,14 @@ async def _require_user(database: Database, project_id: str, user_id: str) -> No
     async with database.transaction(project_id) as tx:
         if await users.find(tx, user_id) is None:
             raise UserNotFound
+
+
+async def _block_again(cache: ProfileCache, project_id: str, user_id: str, seconds: int) -> None:
+    """After the commit: a Redis that lost the block meanwhile may have been filled from before it.
+
+    Where it does not answer now, the first block is still in it, or it has lost everything.
+    """
+    try:
+        await cache.block(project_id, user_id, seconds)
+    except Unavailable:
+        log.warning("cache_block_not_renewed")

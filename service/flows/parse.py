@@ -25,11 +25,13 @@ from service.domain.interaction import (
     DEFAULT_SOURCE,
     DEFAULT_TYPE,
     EARLIEST_OCCURRED_AT,
+    IDENTIFIER_PATTERN,
     MAX_CLOCK_AHEAD,
     MAX_EVENT_ID_CHARS,
     MAX_SOURCE_CHARS,
     MAX_TYPE_CHARS,
     MAX_USER_ID_CHARS,
+    USER_ID_PATTERN,
     identifier_problem,
     user_id_problem,
 )
@@ -39,6 +41,10 @@ MAX_ITEM_BYTES = 32_000
 # Postgres indexes at most 2,704 bytes a row, with the project and the time among them.
 MAX_KEY_BYTES = 2_500
 MAX_ATTRIBUTE_DEPTH = 32
+
+# In the OpenAPI document; what is checked are the functions of the domain.
+USER_ID_SCHEMA: dict[str, Any] = {"minLength": 1, "pattern": USER_ID_PATTERN}
+_IDENTIFIER_SCHEMA: dict[str, Any] = {"minLength": 1, "pattern": IDENTIFIER_PATTERN}
 
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
 _EARLIEST_SECONDS = EARLIEST_OCCURRED_AT.timestamp()
@@ -60,11 +66,17 @@ class InteractionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    user_id: str = Field(max_length=MAX_USER_ID_CHARS)
+    user_id: str = Field(max_length=MAX_USER_ID_CHARS, json_schema_extra=USER_ID_SCHEMA)
     text: str = ""
-    event_id: str | None = Field(default=None, max_length=MAX_EVENT_ID_CHARS)
-    source: str = Field(default=DEFAULT_SOURCE, max_length=MAX_SOURCE_CHARS)
-    type: str = Field(default=DEFAULT_TYPE, max_length=MAX_TYPE_CHARS)
+    event_id: Annotated[str, Field(json_schema_extra=_IDENTIFIER_SCHEMA)] | None = Field(
+        default=None, max_length=MAX_EVENT_ID_CHARS
+    )
+    source: str = Field(
+        default=DEFAULT_SOURCE, max_length=MAX_SOURCE_CHARS, json_schema_extra=_IDENTIFIER_SCHEMA
+    )
+    type: str = Field(
+        default=DEFAULT_TYPE, max_length=MAX_TYPE_CHARS, json_schema_extra=_IDENTIFIER_SCHEMA
+    )
     occurred_at: Annotated[AwareDatetime | None, BeforeValidator(_time_as_text)] = Field(
         default=None, description="RFC 3339 with an offset; now where it is missing"
     )

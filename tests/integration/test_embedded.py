@@ -52,6 +52,13 @@ async def test_a_fresh_directory_answers_sql_and_ping(servers: embedded.Embedded
     assert ping(servers.redis_url)
 
 
+def test_valkey_remembers_no_command(servers: embedded.EmbeddedServers) -> None:
+    slow = "local n = 0; for i = 1, 20000000 do n = n + 1 end; return ARGV[1]"
+    with redis.Redis.from_url(servers.redis_url) as client:
+        assert client.eval(slow, 0, "canary") == b"canary"  # for longer than Valkey calls slow
+        assert client.slowlog_len() == 0
+
+
 async def test_postgres_refuses_a_wrong_password_on_tcp(servers: embedded.EmbeddedServers) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(servers.app_url, password="wrong")

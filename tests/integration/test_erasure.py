@@ -2,14 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from service.cache import Hit, NoHit, user_digest
+from service.db import users
 from service.domain.profile import Corrections
 from service.errors import ProfilingPaused, UserNotFound
 from service.flows import revise_profile
@@ -19,6 +20,7 @@ from service.flows.ingest import IdempotentRequest, ingest_once
 from service.runtime import Runtime
 from service.worker import Worker
 from tests.conftest import make_worker
+from tests.faults.processes import eventually
 from tests.histories import AT_ONCE, Add, Sql, event, events
 from tests.scribe import Scribe
 
@@ -75,6 +77,32 @@ class Person:
 
     async def read(self) -> Any:
         return await self._runtime.reader.read(self._project_id, USER)
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Whoever wants to change something of the person waits until the end of the block."""
+        async with self._runtime.database.transaction(self._project_id) as tx:
+            await users.lock(tx, USER)
+            yield
+
+    async def is_blocked(self) -> bool:
+        return await self._runtime.cache.read(self._project_id, USER) is NoHit.BLOCKED
+
+    async def forgotten_by(self, redis: Redis) -> None:
+        """Redis loses all it has, and a reader fills it again."""
+        await redis.flushall()
+        assert await self.read()
+
+
+async def during(
+    change: Coroutine[Any, Any, Any], person: Person, meanwhile: Callable[[], Awaitable[None]]
+) -> None:
+    """Let the change block the cache, and `meanwhile` come before it can go on to the tables."""
+    async with person.locked():
+        changing = asyncio.create_task(change)
+        await eventually(person.is_blocked, 10)
+        await meanwhile()
+    await changing
 
 
 @pytest.fixture
@@ -170,6 +198,15 @@ class TestErasure:
         assert not await runtime.cache.store(entry.entry, revision=1, token=token)
         assert await traces(USER, CANARY) == set()
 
+    async def test_a_cache_that_loses_the_block_meanwhile_keeps_nothing(
+        self, person: Person, worker: Worker, traces: Traces, redis: Redis
+    ) -> None:
+        await person.send()
+        await worker.run_once()
+        await during(person.erase(), person, lambda: person.forgotten_by(redis))
+        assert await person.read() is None
+        assert await traces(CANARY) == set()
+
     async def test_events_sent_later_start_a_new_history(
         self, person: Person, worker: Worker, sql: Sql
     ) -> None:
@@ -223,6 +260,15 @@ class TestObjection:
         assert "cache" not in await traces(USER, CANARY)
         await person.send(range(5, 9))
         assert await worker.run_once() == 0
+
+    async def test_a_cache_that_loses_the_block_meanwhile_serves_nothing(
+        self, person: Person, worker: Worker, redis: Redis
+    ) -> None:
+        await person.send()
+        await worker.run_once()
+        pausing = person.set_profiling("paused")
+        await during(pausing, person, lambda: person.forgotten_by(redis))
+        assert await person.read() is None
 
     async def test_a_person_cannot_ask_for_one_either(
         self, person: Person, runtime: Runtime, project_id: str

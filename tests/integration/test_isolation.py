@@ -11,11 +11,13 @@ from service.config import Settings
 from service.db.idempotency import reserve
 from service.db.session import Database, open_database
 from service.domain.profile import Corrections
+from service.errors import DatabaseUnavailable
 from service.flows.erase import erase
 from service.flows.ingest import ingest
 from service.flows.revise_profile import correct
 from service.runtime import Runtime
 from service.worker import Worker
+from tests.faults.processes import eventually
 from tests.histories import AT_ONCE, Add, events
 
 # In these two the application's role may not even look.
@@ -33,6 +35,9 @@ select p.proname as name, p.prosecdef as as_definer, p.proconfig as settings,
        pg_get_userbyid(p.proowner) as owner,
        has_function_privilege('public', p.oid, 'execute') as open_to_all
 from pg_proc p where p.pronamespace = 'public'::regnamespace
+"""
+SLEEPERS = """
+select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'
 """
 CROSSING = {
     *("claim_regenerations", "regeneration_backlog"),
@@ -153,14 +158,45 @@ class TestPool:
             pass
         assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
 
-    @pytest.mark.usefixtures("open_tables")
+    @pytest.mark.parametrize(
+        "statements",
+        [
+            ["select 1 / 0"],
+            ["set local statement_timeout = 20", "select pg_sleep(60)"],
+            ["select pg_terminate_backend(pg_backend_pid())"],
+        ],
+        ids=["failed", "timed out", "lost its server"],
+    )
     async def test_neither_does_one_whose_statement_failed(
-        self, one_connection: Database, project_id: str
+        self,
+        statements: list[str],
+        one_connection: Database,
+        open_tables: list[str],
+        project_id: str,
     ) -> None:
-        with pytest.raises(DBAPIError):
+        with pytest.raises((DBAPIError, DatabaseUnavailable)):
             async with one_connection.transaction(project_id) as tx:
-                await tx.execute(text("select 1 / 0"))
-        assert await count(one_connection, "users", None) == 0
+                for statement in statements:
+                    await tx.execute(text(statement))
+        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
+
+    async def test_neither_does_one_whose_task_was_cancelled_in_a_statement(
+        self, one_connection: Database, open_tables: list[str], project_id: str, runtime: Runtime
+    ) -> None:
+        async def sleep() -> None:
+            async with one_connection.transaction(project_id) as tx:
+                await tx.execute(text("select pg_sleep(60)"))
+
+        async def sleeps() -> bool:
+            async with runtime.database.across_projects() as connection:
+                return bool((await connection.execute(text(SLEEPERS))).scalar_one())
+
+        task = asyncio.create_task(sleep())
+        await eventually(sleeps, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
 
 
 class TestApplicationRole:

@@ -3,79 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.embedded_stacks import command_line, open_directory, wait_until_gone
-from tests.faults.processes import free_port, readiness
+from tests.faults.processes import free_port
 from tests.integration.api.calls import history
-
-START_SECONDS = 60
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("BUMP_")},
-    "BUMP_DEBOUNCE": "0",
-    "BUMP_WORKER_POLL": "0.05",
-    "BUMP_DRAIN_DELAY": "0",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """A running `bump up` and a client that sends no key."""
-
-    process: subprocess.Popen[bytes]
-    client: httpx2.Client
-    log: Path
-
-    def descendants(self) -> list[int]:
-        """The pids of the API, the worker, Postgres, Valkey and all that they started."""
-        return _descendants(self.process.pid)
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *_descendants(child)]
-    return found
-
-
-def command(data_dir: Path, port: int, *options: str) -> list[str]:
-    place = ("--data-dir", str(data_dir), "--port", str(port))
-    return [sys.executable, "-m", "service", "up", *place, *options]
-
-
-@contextmanager
-def running(data_dir: Path) -> Iterator[Up]:
-    """`bump up` on `data_dir`, ready to serve; whatever is left of it ends with the block."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = data_dir.with_suffix(".log")
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command(data_dir, port), env=ENVIRONMENT, cwd="/", stdout=output, stderr=output
-        )
-    try:
-        _wait(lambda: readiness(url) == 200, lambda: process.poll() is None, log)
-        with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
-            yield Up(process, client, log)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _wait(ready: Callable[[], bool], alive: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        assert alive() and time.monotonic() < deadline, log.read_text(errors="replace")
-        time.sleep(0.05)
+from tests.integration.up_process import ENVIRONMENT, Up, command, running
 
 
 @pytest.fixture(scope="module")

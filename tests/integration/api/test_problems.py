@@ -97,6 +97,37 @@ async def test_a_body_of_wrong_types_is_a_problem_that_names_fields_on_every_rou
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "profile/rollback", {"version": "1"}, "version"),
+        ("POST", "profile/rollback", {"version": True}, "version"),
+        ("POST", "profile/rollback", {"version": 1.0}, "version"),
+        ("PUT", "profiling", {"profiling": ["on"]}, "profiling"),
+        ("PUT", "profile/corrections", {"pinned": "Is vegan."}, "pinned"),
+        ("PUT", "profile/corrections", {"suppressed": {"0": "x"}}, "suppressed"),
+    ],
+)
+async def test_what_is_nearly_the_right_type_is_refused(
+    client: httpx2.AsyncClient, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    response = await client.request(method, f"/v1/users/ana/{path}", json=body)
+    assert fields(problem(response, 422, "invalid-field")) == {field}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"max_tokens": True}, {"max_tokens": "5"}, {"max_tokens": 5.0}, {"user_id": 7}),
+        *({"stream": "yes"}, {"stream": 1}, {"temperature": "1"}, {"seed": True}, {"stop": "x"}),
+    ],
+)
+async def test_so_it_is_in_a_prompt(client: httpx2.AsyncClient, changes: dict[str, Any]) -> None:
+    body = {"user_id": "ana", "input": "What should I bake?", **changes}
+    response = await client.post("/v1/personalize", json=body)
+    assert fields(problem(response, 422, "invalid-field")) == set(changes)
+
+
+@pytest.mark.parametrize(
     "user_id", ["%00", "%0A", "a%2Fb", "%2E%2E", "%C2%80", "%E2%80%A8", "u" * 257]
 )
 async def test_a_user_id_that_cannot_be_one_is_a_problem_on_every_route(

@@ -25,12 +25,16 @@ class Forgetful:
         return Draft((), self.name)
 
 
+def forgetful_worker(runtime: Runtime, generator: str) -> Worker:
+    return make_worker(runtime, Forgetful(generator))
+
+
 async def test_an_implausible_rewrite_is_quarantined_and_the_old_profile_serves_on(
     client: httpx2.AsyncClient, worker: Worker, runtime: Runtime
 ) -> None:
     first = await write_profile(client, worker)
     await post(client, event(10))
-    await work_off(make_worker(runtime, Forgetful(first["generator"])))
+    await work_off(forgetful_worker(runtime, first["generator"]))
     assert await get(client, PROFILE) == {**first, "stale": True}
     quarantined = await get(client, f"{PROFILE}/versions/2")
     assert (quarantined["status"], quarantined["statements"]) == ("quarantined", [])
@@ -41,7 +45,7 @@ async def test_after_a_quarantine_the_next_plausible_version_serves(
 ) -> None:
     first = await write_profile(client, worker)
     await post(client, event(10))
-    await work_off(make_worker(runtime, Forgetful(first["generator"])))
+    await work_off(forgetful_worker(runtime, first["generator"]))
     await post(client, event(11))
     await work_off(worker)
     served = await get(client, PROFILE)

@@ -1,5 +1,12 @@
-"""Schemathesis sends what the OpenAPI document allows, and what it does not, to a real process."""
+"""Schemathesis sends what the OpenAPI document allows, and what it does not, to a real process.
 
+Once route by route with a user who has a profile; and once as `st run`, with every check it knows:
+keys, methods, headers, calls that follow on one another.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,6 +26,7 @@ checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 pytestmark = pytest.mark.slow
 
 EXAMPLES = 20
+CONFIG = Path(__file__).with_name("schemathesis.toml")
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -53,6 +61,23 @@ async def test_every_answer_is_as_documented(
         case.validate_response(response, checks=CHECKS)
 
     send()
+
+
+async def test_a_whole_run_with_all_checks_finds_nothing(
+    api: ApiProcess, client: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    run = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("st"),
+        *("--config-file", CONFIG, "run", f"{api.url}/openapi.json"),
+        *("--header", f"Authorization: {client.headers['Authorization']}"),
+        *("--max-examples", str(EXAMPLES), "--no-color"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    report, _ = await run.communicate()
+    assert run.returncode == 0, report.decode()
+    assert f"Tested: {len(list(SCHEMA.get_all_operations()))}".encode() in report
 
 
 def _be_impatient(case: Any) -> None:
