@@ -67,21 +67,25 @@ class Readers:
             response = await self._client.get(f"/v1/users/{user_id}/profile")
         except httpx2.TransportError:
             return
-        if response.status_code == 404 and seen:
-            self._witness.blame(f"{user_id} has no profile any more")
-        if response.status_code == 200:
-            profile = response.json()
-            self._judge(user_id, profile["revision"], profile["stale"], seen, acked, began)
+        if response.status_code not in (200, 404):
+            return
+        profile = response.json() if response.status_code == 200 else None
+        if not self._disturbances.felt(Part.CACHE, seen.at if seen else began):
+            self._judge(user_id, profile, seen, acked)
+        if profile:
+            self.right += 1
+            self._note(user_id, profile["revision"])
 
     def _judge(
-        self, user_id: str, revision: int, stale: bool, seen: Seen | None, acked: int, began: float
+        self, user_id: str, profile: dict[str, Any] | None, seen: Seen | None, acked: int
     ) -> None:
-        if not self._disturbances.felt(Part.CACHE, min(began, seen.at if seen else began)):
-            if seen and revision < seen.revision:
-                self._witness.blame(f"{user_id} went back from {seen.revision} to {revision}")
-            if not stale and revision < acked:
-                self._witness.blame(f"{user_id} has {revision} for fresh, {acked} is acknowledged")
-        self.right += 1
+        revision = profile["revision"] if profile else 0
+        if seen and revision < seen.revision:
+            self._witness.blame(f"{user_id} went back from {seen.revision} to {revision}")
+        if profile and not profile["stale"] and revision < acked:
+            self._witness.blame(f"{user_id} has {revision} for fresh, {acked} is acknowledged")
+
+    def _note(self, user_id: str, revision: int) -> None:
         newest = self._seen.get(user_id)
         if newest is None or revision >= newest.revision:
             self._seen[user_id] = Seen(revision, time.monotonic())
