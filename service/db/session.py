@@ -201,6 +201,11 @@ def is_transient(error: Exception) -> bool:
     return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
 
 
+def is_lock_timeout(error: Exception) -> bool:
+    """Whether a lock was not to be had within `lock_timeout`."""
+    return _sqlstate(error) == "55P03"
+
+
 def _sqlstate(error: Exception) -> str:
     return getattr(_cause(error), "sqlstate", None) or ""
 
