@@ -12,7 +12,7 @@ BumpError
 ├── UnsupportedMediaType (415)
 ├── Unprocessable (422)     InvalidField, IdempotencyKeyReused
 ├── HeadTooLarge (431)
-├── Unavailable (503)       DatabaseUnavailable, DownstreamNotConfigured
+├── Unavailable (503)       DatabaseUnavailable, ShuttingDown, DownstreamNotConfigured
 ├── DownstreamFailed (502)
 └── DownstreamTimedOut (504)
 
@@ -193,6 +193,11 @@ class Unavailable(BumpError):
 class DatabaseUnavailable(Unavailable):
     slug = "database-unavailable"
     title = "The database does not answer"
+
+
+class ShuttingDown(Unavailable):
+    slug = "shutting-down"
+    title = "The server is shutting down"
 
 
 class DownstreamNotConfigured(Unavailable):

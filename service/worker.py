@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 _HEARTBEATS_PER_LEASE = 3
 _GAUGE_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
 
 Result = TypeVar("Result")
 
@@ -72,8 +73,11 @@ class Worker:
         self._room = asyncio.Event()
         self._draining = False
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain: finish what runs, give back what does not."""
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Work until `stop` is set, then drain: finish what runs, give back what does not.
+
+        False when jobs were still running at the end of the drain and were given back.
+        """
         background = [
             asyncio.create_task(self._keep_leases()),
             asyncio.create_task(self._watch_backlog()),
@@ -82,7 +86,7 @@ class Worker:
             while not stop.is_set():
                 if not await self._claim_once():
                     await _wait_for(stop, self._policy.poll)
-            await self._drain()
+            return await self._drain()
         finally:
             for task in background:
                 task.cancel()
@@ -250,14 +254,18 @@ class Worker:
         self._held.discard(job)
         self._room.set()
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> bool:
         self._draining = True
         if not self._batches:
-            return
+            return True
         _, unfinished = await asyncio.wait(self._batches, timeout=self._policy.drain_timeout)
+        if not unfinished:
+            return True
         for batch in unfinished:
             batch.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        # Longer than it takes a database that answers; otherwise the leases end by themselves.
+        await asyncio.wait(unfinished, timeout=_RELEASE_SECONDS)
+        return False
 
     async def _keep_leases(self) -> None:
         while True:

@@ -1,11 +1,8 @@
 """The ASGI application of one API process."""
 
-import asyncio
 import gc
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -16,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import __version__
 from service.api import docs, health, interactions, personalize, problems, profiles, users
 from service.api.authentication import Authenticator
+from service.api.draining import AnsweredInTime, Drain
 from service.api.hot_routes import HotRoutes
 from service.api.observation import Observation
 from service.api.openapi import DocumentedApi
@@ -41,7 +39,7 @@ class _Application(DocumentedApi):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._front: ASGIApp = Observation(HotRoutes(super().__call__))
+        self._front: ASGIApp = Observation(HotRoutes(AnsweredInTime(super().__call__)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
@@ -55,7 +53,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         runtime = await _open(settings)
         _attach(app, runtime)
-        _drain_before_exit(app, settings.drain_delay)
+        app.state.drain.on_signal(settings.drain_delay, settings.drain_timeout)
         _freeze_heap()
         try:
             yield
@@ -73,7 +71,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
         docs_url=None,  # FastAPI's own pages load their scripts from other hosts
         redoc_url=None,
     )
-    app.state.draining = False
+    app.state.drain = Drain()
     app.state.multiprocess = multiprocess
     for module in (health, docs, interactions, profiles, users, personalize):
         app.include_router(module.router)
@@ -91,26 +89,6 @@ async def _open(settings: Settings) -> Runtime:
     except Exception:
         log.exception("cannot_start")
         raise
-
-
-def _drain_before_exit(app: FastAPI, delay: float) -> None:
-    """On SIGTERM, say so in /readyz for `delay` seconds, and only then let the server stop.
-
-    Load balancers need that moment to send new requests elsewhere. A second signal stops at once.
-    """
-    loop = asyncio.get_running_loop()
-    stop = signal.getsignal(signal.SIGTERM)
-    if not callable(stop):
-        return
-
-    def drain(number: int, frame: FrameType | None) -> None:
-        if app.state.draining:
-            stop(number, frame)
-            return
-        app.state.draining = True
-        loop.call_soon_threadsafe(loop.call_later, delay, stop, number, None)
-
-    signal.signal(signal.SIGTERM, drain)
 
 
 def _attach(app: FastAPI, runtime: Runtime) -> None:

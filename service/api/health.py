@@ -43,7 +43,7 @@ async def readyz(
 ) -> dict[str, Any]:
     """Whether to send traffic. A cache that is down degrades, a database that is down does not."""
     checks = {
-        "process": "draining" if request.app.state.draining else "ok",
+        "process": "draining" if request.app.state.drain.begun else "ok",
         "database": await _check_database(runtime),
         "cache": "ok" if await runtime.cache.ping() else "unavailable",
         "downstream": "configured" if runtime.downstream else "not configured",

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api.dependencies import PersonalizeCaller, RuntimeDep, StrictJsonRoute
 from service.api.documents import STRICT
+from service.api.draining import Drain
 from service.api.problems import OF_BODIES, documented, problem_document
 from service.domain.interaction import user_id_problem
 from service.domain.prompts import Message
@@ -148,9 +149,8 @@ async def personalize_answer(
         # The first piece is awaited here, so that a downstream that fails at once is an error
         # with its status and not a stream that breaks.
         first = await _unless_gone(request, _next(deltas))
-        return StreamingResponse(
-            _server_sent_events(prompt, first, deltas), media_type="text/event-stream"
-        )
+        events = _server_sent_events(prompt, first, deltas, request.app.state.drain)
+        return StreamingResponse(events, media_type="text/event-stream")
     completion = await _unless_gone(request, personalize.complete(downstream, prompt, sampling))
     if completion is None:
         return Response(status_code=499)
@@ -212,7 +212,10 @@ async def _next(deltas: AsyncIterator[Delta]) -> Delta | None:
 
 
 async def _server_sent_events(
-    prompt: PersonalizedPrompt, first: Delta | None, deltas: AsyncGenerator[Delta, None]
+    prompt: PersonalizedPrompt,
+    first: Delta | None,
+    deltas: AsyncGenerator[Delta, None],
+    drain: Drain,
 ) -> AsyncIterator[bytes]:
     yield _event("profile", _profile_used(prompt))
     finish_reason, usage = None, None
@@ -225,7 +228,8 @@ async def _server_sent_events(
                     yield _event("delta", {"text": delta.text})
                 finish_reason = delta.finish_reason or finish_reason
                 usage = delta.usage or usage
-                delta = await _next(deltas)
+                async with drain.limit():
+                    delta = await _next(deltas)
     except BumpError as error:
         yield _event("error", problem_document(error))
         return

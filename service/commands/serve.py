@@ -2,10 +2,12 @@
 
 import os
 import tempfile
+from math import ceil
 
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.draining import LAST_WORDS_SECONDS
 from service.api.http_protocol import HttpProtocol
 from service.commands.settings import read_settings
 from service.config import Settings
@@ -38,7 +40,7 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=int(settings.drain_timeout),
+        timeout_graceful_shutdown=ceil(settings.drain_timeout) + LAST_WORDS_SECONDS,
         timeout_keep_alive=settings.client_timeout,
     )
 

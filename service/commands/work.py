@@ -1,6 +1,7 @@
 """`bump worker`: regenerate profiles until a signal, then drain."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from prometheus_client import start_http_server
 
 from service.config import Settings
 from service.runtime import Runtime, open_generator, open_runtime
+from service.shutdown import drain_on_signals
 from service.telemetry import configure_logging
 from service.worker import Worker, WorkerPolicy
 
@@ -38,15 +40,16 @@ def work(settings: Settings, assemble: Callable[[Runtime], Worker] = assemble_wo
 
 async def _work(settings: Settings, assemble: Callable[[Runtime], Worker]) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    drain_on_signals((signal.SIGTERM, signal.SIGINT), stop.set)
     runtime = await open_runtime(settings)
     try:
         worker = assemble(runtime)
         structlog.get_logger().info("worker_started")
-        await worker.run(stop)
-        structlog.get_logger().info("worker_stopped")
+        done = await worker.run(stop)
+        structlog.get_logger().info("worker_stopped", jobs_given_back=not done)
+        if not done:
+            # Threads cannot be cancelled, and Python would wait for a generator that hangs in one.
+            os._exit(0)
     finally:
         await runtime.close()
 

@@ -5,12 +5,16 @@ A history with one of these texts, and only such a one, makes the generator
 POISON raise    raise an error
 POISON kill     kill the process (SIGKILL), as one that takes all memory
 POISON hang     never come back
+POISON compute  never come back from a thread, which nobody can cancel
 """
 
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Sequence
+
+import structlog
 
 from service.commands.settings import read_settings
 from service.commands.work import work, worker_policy
@@ -29,12 +33,16 @@ class PoisonedGenerator:
 
     async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
         texts = {interaction.text for interaction in history}
+        if any(text.startswith("POISON") for text in texts):
+            structlog.get_logger().info("poisoned")
         if "POISON raise" in texts:
             raise ValueError("this history cannot be read")
         if "POISON kill" in texts:
             os.kill(os.getpid(), signal.SIGKILL)
         if "POISON hang" in texts:
             await asyncio.Event().wait()
+        if "POISON compute" in texts:
+            await asyncio.to_thread(time.sleep, 3_600)
         return await self._generator.write(history, population)
 
 

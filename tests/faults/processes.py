@@ -68,6 +68,12 @@ class ServiceProcess:
         """Ask it to drain and end (SIGTERM)."""
         self._process.terminate()
 
+    def told_to_end(self) -> bool:
+        """Ask it to end, as often as this is called; whether it has ended."""
+        if self.running:
+            self.terminate()
+        return not self.running
+
     async def exit_status(self) -> int:
         """Wait until it has ended by itself; fails after EXIT_SECONDS."""
         await eventually(lambda: not self.running, EXIT_SECONDS, self._tail)
