@@ -18,6 +18,8 @@ from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import Processes, eventually, service_environment
 from tests.faults.readers import USERS, profile_client, write_profiles
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 31  # Prime, so that each of them does everything.
 REQUESTS_PER_SECOND = 200
 ANSWERS_BETWEEN_STEPS = 150
@@ -121,7 +123,6 @@ async def test_nobody_gets_an_error_while_the_schema_and_then_the_code_change(
     assert await _stored_events(private_runtime, project_id) == load.acked_events
 
 
-@pytest.mark.slow
 async def test_a_migration_that_is_blocked_gives_way_and_can_be_run_again(
     private_stack: PrivateStack,
     private_runtime: Runtime,
