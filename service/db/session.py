@@ -64,8 +64,8 @@ class Transaction:
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """The rows of `statement`, in asyncpg's words: `$1` is the project, then `arguments`.
 
-        For ingest alone: there, SQLAlchemy's handling of parameters and rows costs as much as half
-        of what Postgres does with them.
+        For ingest and for histories: many values go in or come out, and SQLAlchemy's handling of
+        them costs as much as half of what Postgres does.
         """
         pooled = await self.connection.get_raw_connection()
         driver: AsyncpgConnection = pooled.driver_connection
