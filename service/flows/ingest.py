@@ -65,6 +65,7 @@ async def ingest(
     """
     async with database.writing(project_id, _users(items)) as tx:
         result = await _write_batch(tx, items, policy)
+    _count(result)
     await _announce(cache, project_id, result)
     return result
 
@@ -97,11 +98,14 @@ async def ingest_once(
                 "This Idempotency-Key was used for another request in the last 24 hours."
             )
         if earlier:
-            return _recalled(earlier.outcome, items), True
-        result = await _write_batch(tx, items, policy)
-        await idempotency.store_outcome(tx, request.key, _outcome(result))
+            result = _recalled(earlier.outcome, items)
+        else:
+            result = await _write_batch(tx, items, policy)
+            await idempotency.store_outcome(tx, request.key, _outcome(result))
+    if not earlier:
+        _count(result)
     await _announce(cache, project_id, result)
-    return result, False
+    return result, earlier is not None
 
 
 def _users(items: Sequence[NewInteraction | Rejection]) -> set[str]:
@@ -120,13 +124,17 @@ async def _write_batch(
 
 
 async def _announce(cache: ProfileCache, project_id: str, result: IngestResult) -> None:
-    """After the commit: readers learn of the new revisions, metrics of the outcome."""
+    """After the commit, readers learn of the revisions.
+
+    Of those of duplicates too: who sends a batch again may do so because the first answer, and
+    this word with it, was lost after the commit.
+    """
+    await cache.raise_revisions(project_id, result.revisions)
+
+
+def _count(result: IngestResult) -> None:
     for status in ItemStatus:
         INGESTED.labels(status.value).inc(result.count(status))
-    grown = {item.user_id for item in result.items if item.status is ItemStatus.ACCEPTED}
-    await cache.raise_revisions(
-        project_id, {user: rev for user, rev in result.revisions.items() if user in grown}
-    )
 
 
 def _outcome(result: IngestResult) -> bytes:

@@ -73,7 +73,7 @@ class TestRevisions:
         stored = await sql("select user_id, revision, interaction_count from users order by 1")
         assert [tuple(row) for row in stored] == [("u1", 1, 5), ("u2", 2, 6), ("u3", 1, 5)]
 
-    async def test_readers_learn_of_a_revision_and_duplicates_tell_nothing(
+    async def test_readers_learn_of_a_revision_and_duplicates_tell_nothing_new(
         self, add: Add, runtime: Runtime, project_id: str
     ) -> None:
         await add(events("u1"))
@@ -84,6 +84,17 @@ class TestRevisions:
         raised = await runtime.cache.read(project_id, "u1")
         assert isinstance(unchanged, Hit) and isinstance(raised, Hit)
         assert (unchanged.revision, raised.revision) == (1, 2)
+
+    async def test_a_batch_sent_again_tells_readers_what_its_first_answer_did_not(
+        self, add: Add, runtime: Runtime, project_id: str
+    ) -> None:
+        await add(events("u1"))
+        assert await runtime.reader.read(project_id, "u1") is None  # fills the cache
+        async with runtime.database.transaction(project_id) as tx:  # and nothing is announced
+            await interactions.insert_new(tx, [event("u1", 7)], AT_ONCE)
+        await add([event("u1", 7)])
+        answer = await runtime.cache.read(project_id, "u1")
+        assert isinstance(answer, Hit) and answer.revision == 2
 
     async def test_new_rows_ask_for_a_regeneration_and_duplicates_do_not(
         self, add: Add, sql: Sql
