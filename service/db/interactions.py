@@ -49,13 +49,16 @@ class RegenerationPolicy:
 # one write. The users are locked already. A repeated request changes unindexed columns only and
 # never `due_at`, which may be a lease; new events wake a parked row. The users are looked up by
 # their keys and not joined: for a table without statistics, the join would read all of them.
+# Of items with the same key, the first is the one that is kept and reported as accepted.
 _INSERT = """
 with incoming as (
     select * from unnest(
         cast($2 as text[]), cast($3 as text[]), cast($4 as text[]),
         cast($5 as timestamptz[]), cast($6 as text[]), cast($7 as text[]),
         cast($8 as text[])
-    ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+    ) with ordinality as i (
+        user_id, source, event_id, occurred_at, type, text, attributes, position
+    )
 ), before as materialized (
     select user_id, revision from users
     where project_id = $1 and user_id = any(cast($2 as text[]))
@@ -66,7 +69,7 @@ with incoming as (
     select $1, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
            b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
     from incoming i join before b using (user_id)
-    order by b.user_id, i.source, i.event_id
+    order by b.user_id, i.source, i.event_id, i.position
     on conflict do nothing
     returning user_id, source, event_id, occurred_at
 ), touched as (
