@@ -116,6 +116,15 @@ def valkey_pid(servers: embedded.EmbeddedServers) -> int:
         return int(client.info("server")["process_id"])
 
 
+def descendants(pid: int) -> list[int]:
+    """The pids of what this process has started, and of what that has started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
 def command_line(pid: int) -> bytes:
     """Empty when the process has ended, even if its parent has not noticed yet."""
     try:

@@ -26,7 +26,8 @@ PAUSE_BLOCK_SECONDS = 60
 ERASURE_BLOCK_SECONDS = 3_600
 _ABSENT_TTL_MS = 30_000
 _MAX_OUTDATED = 10_000
-_FAILURES = (RedisError, OSError, asyncio.TimeoutError)
+# uvloop raises a RuntimeError where a connection is lost at the very moment that it is written to.
+_FAILURES = (RedisError, OSError, asyncio.TimeoutError, RuntimeError)
 
 log = structlog.get_logger()
 

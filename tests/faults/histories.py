@@ -65,24 +65,21 @@ class Ledger:
 class RetryingWriter:
     """A client that does not rest until its batches are acknowledged."""
 
-    def __init__(self, url: str, api_key: str, ledger: Ledger, name: str) -> None:
-        self._client = httpx2.AsyncClient(
-            base_url=url,
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=20,
-            trust_env=False,
-        )
+    def __init__(self, client: httpx2.AsyncClient, ledger: Ledger, name: str) -> None:
+        self._client = client
         self._ledger = ledger
         self._name = name
 
-    async def write_until(self, stop: asyncio.Event, users: Sequence[str]) -> None:
+    async def write_until(
+        self, stop: asyncio.Event, users: Sequence[str], *, pause: float = 0
+    ) -> None:
         """Send batches of three users' events until `stop`; the last batch is seen through."""
         number = 0
-        async with self._client:
-            while not stop.is_set():
-                chosen = [users[(number + step) % len(users)] for step in (0, 1, 3)]
-                await self.send(new_events(chosen, f"{self._name}-{number}", per_user=2))
-                number += 1
+        while not stop.is_set():
+            chosen = [users[(number + step) % len(users)] for step in (0, 1, 3)]
+            await self.send(new_events(chosen, f"{self._name}-{number}", per_user=2))
+            number += 1
+            await asyncio.sleep(pause)
 
     async def send(self, batch: Sequence[Event]) -> None:
         self._ledger.sent |= {(event["user_id"], event["event_id"]) for event in batch}
@@ -110,14 +107,20 @@ async def retrying_writers(
 ) -> AsyncIterator[Ledger]:
     """`count` writers at work for the length of the block; after it, every batch is acked."""
     ledger, stop = Ledger(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
+    async with api_client(url, api_key) as client, asyncio.TaskGroup() as group:
         for number in range(count):
-            writer = RetryingWriter(url, api_key, ledger, f"w{number}")
+            writer = RetryingWriter(client, ledger, f"w{number}")
             group.create_task(writer.write_until(stop, users))
         try:
             yield ledger
         finally:
             stop.set()
+
+
+def api_client(url: str, key: str) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
+    )
 
 
 def new_events(users: Sequence[str], name: str, *, per_user: int) -> list[Event]:

@@ -16,12 +16,19 @@ from service.commands.keys import create_key
 from service.commands.migrate import migrate
 from service.config import Settings
 from service.db.projects import Scope
-from service.embedded import EmbeddedServers, valkey
+from service.embedded import EmbeddedServers, postgres, valkey
 from service.embedded.account import server_account
-from service.embedded.binaries import valkey_server
+from service.embedded.binaries import postgres_bin, valkey_server
 from service.embedded.data_dir import DataDir
 from service.embedded.process import Server
-from tests.embedded_stacks import connect, open_directory, postmaster_pid, valkey_pid
+from tests.embedded_stacks import (
+    connect,
+    descendants,
+    open_directory,
+    postmaster_pid,
+    valkey_pid,
+    wait_until_gone,
+)
 
 
 class PrivateStack:
@@ -31,6 +38,8 @@ class PrivateStack:
         self._data_dir = data_dir
         self._embedded = embedded.start(data_dir)
         self._second_valkey: Server | None = None
+        self._second_postgres: Server | None = None
+        self._orphans: list[int] = []
         self.servers: EmbeddedServers = self._embedded.servers
         self.valkey_pid = valkey_pid(self.servers)
         migrate(self.servers.admin_url, self.servers.app_url)
@@ -52,7 +61,21 @@ class PrivateStack:
 
     def kill_postgres(self) -> None:
         """`kill -9` of the postmaster: what it had not flushed is gone."""
-        os.kill(postmaster_pid(self._data_dir), signal.SIGKILL)
+        pid = postmaster_pid(self._data_dir)
+        self._orphans = descendants(pid)
+        os.kill(pid, signal.SIGKILL)
+
+    def start_postgres_again(self) -> None:
+        """On the port and with the data of the one that was killed."""
+        wait_until_gone(*self._orphans)
+        data = DataDir(self._data_dir.resolve())
+        account = server_account(data.postgres)
+        port = urlsplit(self.servers.app_url).port
+        assert port is not None
+        binaries = postgres_bin(account, data.runtime)
+        self._second_postgres = postgres.start(binaries, data, port, account)
+        secrets = data.read_or_create_secrets()
+        postgres.wait_until_ready(self._second_postgres, data, port, secrets)
 
     async def switch_wal(self) -> None:
         """Let Postgres go on in a new segment of its write-ahead log, of 16 MB."""
@@ -95,8 +118,9 @@ class PrivateStack:
         self.valkey_pid = valkey_pid(self.servers)
 
     def stop(self) -> None:
-        if self._second_valkey is not None:
-            self._second_valkey.stop()
+        for server in (self._second_postgres, self._second_valkey):
+            if server is not None:
+                server.stop()
         self._embedded.stop()
 
 

@@ -20,6 +20,7 @@ from service.embedded.process import guarded_command
 START_SECONDS = 60.0
 EXIT_SECONDS = 40.0
 POLL_SECONDS = 0.02
+RESTART_SECONDS = 0.2
 _LOG_TAIL_BYTES = 4_000
 _WORKER = ("-m", "service", "worker")
 
@@ -84,9 +85,19 @@ class ServiceProcess:
         while self.running:  # noqa: ASYNC110 - the event is another process's end
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _await_ready(self, ready: Callable[[], bool | Awaitable[bool]]) -> None:
-        await eventually(lambda: not self.running or ready(), START_SECONDS, self._tail)
-        assert self.running, f"ended with status {self._process.returncode}:\n{self._tail()}"
+    async def ready(self) -> None:
+        assert await self.comes_up(), f"ended with {self._process.returncode}:\n{self._tail()}"
+
+    async def comes_up(self) -> bool:
+        """Wait until it is ready; False where it ends before."""
+        await eventually(self._is_up_or_has_ended, START_SECONDS, self._tail)
+        return self.running
+
+    async def _is_up_or_has_ended(self) -> bool:
+        return not self.running or await self._is_up()
+
+    async def _is_up(self) -> bool:
+        return True
 
     def _tail(self) -> str:
         return self.log()[-_LOG_TAIL_BYTES:]
@@ -100,10 +111,7 @@ class ApiProcess(ServiceProcess):
         self.url = f"http://127.0.0.1:{port}"
         super().__init__(["-m", "service", "serve", "--port", str(port)], environment, log)
 
-    async def ready(self) -> None:
-        await self._await_ready(self._answers)
-
-    async def _answers(self) -> bool:
+    async def _is_up(self) -> bool:
         # On a thread: what the API waits for may be a proxy on this very loop.
         return await asyncio.to_thread(readiness, self.url) == 200
 
@@ -116,8 +124,8 @@ class WorkerProcess(ServiceProcess):
         port = {"BUMP_METRICS_PORT": str(httpx2.URL(self.metrics_url).port)}
         super().__init__(program, environment | port, log)
 
-    async def ready(self) -> None:
-        await self._await_ready(lambda: "worker_started" in self.log())
+    async def _is_up(self) -> bool:
+        return "worker_started" in self.log()
 
 
 class Processes:
@@ -129,10 +137,25 @@ class Processes:
 
     async def start_api(self, environment: dict[str, str], port: int | None = None) -> ApiProcess:
         """An API that answers; on the `port` of an earlier one, its clients find it again."""
-        api = ApiProcess(environment, self._next_log("api"), port or free_port())
-        self._started.append(api)
+        api = self._launch_api(environment, port or free_port())
         await api.ready()
         return api
+
+    async def restart_api(self, environment: dict[str, str], port: int) -> ApiProcess:
+        """As a supervisor does it: again and again until it comes up."""
+        while True:
+            api = self._launch_api(environment, port)
+            if await api.comes_up():
+                return api
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def restart_worker(self, environment: dict[str, str]) -> WorkerProcess:
+        """As a supervisor does it: again and again until it comes up."""
+        while True:
+            worker = self._launch_worker(environment, _WORKER)
+            if await worker.comes_up():
+                return worker
+            await asyncio.sleep(RESTART_SECONDS)
 
     async def start_worker(
         self, environment: dict[str, str], program: Sequence[str] = _WORKER
@@ -149,6 +172,11 @@ class Processes:
         while True:
             worker = self._launch_worker(environment, program)
             await worker.ended()
+
+    def _launch_api(self, environment: dict[str, str], port: int) -> ApiProcess:
+        api = ApiProcess(environment, self._next_log("api"), port)
+        self._started.append(api)
+        return api
 
     def _launch_worker(self, environment: dict[str, str], program: Sequence[str]) -> WorkerProcess:
         worker = WorkerProcess(program, environment, self._next_log("worker"))

@@ -9,7 +9,7 @@ import httpx2
 
 from service.runtime import Runtime
 from tests.conftest import make_worker
-from tests.faults.histories import new_events, select, store_events, user_names
+from tests.faults.histories import api_client, new_events, select, store_events, user_names
 from tests.faults.processes import eventually, metric
 
 READERS = 6
@@ -53,7 +53,7 @@ async def reading(url: str, key: str, *, revision: int) -> AsyncIterator[Readers
 
     async def read(offset: int) -> None:
         users = list(user_names(USERS))
-        async with profile_client(url, key) as client:
+        async with api_client(url, key) as client:
             while not stop.is_set():
                 user_id = users[offset % USERS]
                 offset += 1
@@ -66,12 +66,6 @@ async def reading(url: str, key: str, *, revision: int) -> AsyncIterator[Readers
             yield readers
         finally:
             stop.set()
-
-
-def profile_client(url: str, key: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
-    )
 
 
 async def write_profiles(runtime: Runtime, project_id: str, name: str) -> None:

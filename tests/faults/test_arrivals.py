@@ -23,6 +23,7 @@ from tests.conftest import ApiKeyMaker
 from tests.faults.histories import (
     MIN_INTERACTIONS,
     Event,
+    api_client,
     check_histories,
     check_profiles,
     retrying_writers,
@@ -147,9 +148,7 @@ async def _send(url: str, key: str, events: list[Event], *, writers: int) -> Cou
             counts = ("accepted", "duplicates", "rejected")
             counted.update({count: response.json()[count] for count in counts})
 
-    async with httpx2.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
-    ) as client:
+    async with api_client(url, key) as client:
         await asyncio.gather(*(write(client) for _ in range(writers)))
     return +counted
 

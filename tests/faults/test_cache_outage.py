@@ -7,7 +7,7 @@ import pytest
 
 from service.cache import Hit
 from service.runtime import Runtime, open_runtime
-from tests.faults.histories import retrying_writers
+from tests.faults.histories import api_client, retrying_writers
 from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import (
     ApiProcess,
@@ -16,7 +16,7 @@ from tests.faults.processes import (
     metric,
     service_environment,
 )
-from tests.faults.readers import USERS, profile_client, reading, write_profiles
+from tests.faults.readers import USERS, reading, write_profiles
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ async def test_a_profile_written_while_the_cache_hangs_is_served_soon_after(
 ) -> None:
     key = await private_stack.create_key(project_id)
     await write_profiles(private_runtime, project_id, "first")
-    async with profile_client(api.url, key) as client:
+    async with api_client(api.url, key) as client:
         assert await _revision(client) == 1
         private_stack.freeze_valkey()
         try:

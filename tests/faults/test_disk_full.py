@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from service.db.session import Database, open_database
 from tests.embedded_stacks import open_directory
 from tests.faults.histories import (
+    api_client,
     check_histories,
     check_profiles,
     retrying_writers,
@@ -111,8 +111,6 @@ def _fill(ballast: Path) -> None:
 
 
 async def _read_all(url: str, key: str) -> set[int]:
-    async with httpx2.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
-    ) as client:
+    async with api_client(url, key) as client:
         answers = [await client.get(f"/v1/users/{user_id}/profile") for user_id in USERS]
     return {answer.status_code for answer in answers}

@@ -10,6 +10,7 @@ from service.embedded import EmbeddedServers
 from service.runtime import Runtime
 from tests.conftest import ApiKeyMaker
 from tests.faults.histories import (
+    api_client,
     check_profiles,
     new_events,
     retrying_writers,
@@ -44,12 +45,7 @@ async def test_a_thousand_events_in_ten_seconds_are_two_regenerations_at_most(
     key = await make_key()
     async with (
         retrying_writers(api.url, key, 2, list(user_names(10))) as others,
-        httpx2.AsyncClient(
-            base_url=api.url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=30,
-            trust_env=False,
-        ) as client,
+        api_client(api.url, key) as client,
     ):
         statuses = await _post_at_an_even_pace(client)
     assert statuses == {200}

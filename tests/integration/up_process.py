@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 
+from tests.embedded_stacks import descendants
 from tests.faults.processes import free_port, readiness
 
 START_SECONDS = 60
@@ -32,15 +33,7 @@ class Up:
 
     def descendants(self) -> list[int]:
         """The pids of the API, the worker, Postgres, Valkey and all that they started."""
-        return _descendants(self.process.pid)
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *_descendants(child)]
-    return found
+        return descendants(self.process.pid)
 
 
 def command(data_dir: Path, port: int, *options: str) -> list[str]:
