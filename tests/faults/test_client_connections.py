@@ -130,11 +130,11 @@ async def test_a_client_that_does_not_take_its_answers_is_closed(api: ApiProcess
 
 async def test_a_client_that_takes_its_answers_slowly_gets_them_all(api: ApiProcess) -> None:
     question = GET.replace(b"/livez", b"/openapi.json")
-    narrow = socket.socket()
-    # The server learns of what was taken when a good part of the client's buffer is free again.
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-    narrow.connect(("127.0.0.1", api.port))
-    reader, writer = await asyncio.open_connection(sock=narrow)
+    client = socket.socket()
+    # A larger one is only acknowledged in steps of a sixteenth of it.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    client.connect(("127.0.0.1", api.port))
+    reader, writer = await asyncio.open_connection(sock=client)
     writer.write((question + b"\r\n") * 399 + question + b"Connection: close\r\n\r\n")
     taken = bytearray()
     for _ in range(20 * CLIENT_TIMEOUT_SECONDS):
