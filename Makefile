@@ -11,7 +11,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "ma
 COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm demo up test test-fast coverage lint types imports format check bench lock clean
+.PHONY: help install install-vllm demo up test test-fast soak coverage lint types imports format check bench lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: install install-vllm ## the whole suite, with real Postgres, Valkey and vL
 
 test-fast: install ## the suite without what needs minutes or vLLM
 	$(BIN)/python -m pytest -m "not slow and not vllm"
+
+soak: install ## faults of all kinds at random for half an hour (SECONDS=…), from a printed seed (SEED=…)
+	$(BIN)/python -m tests.faults.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 coverage: install ## the fast suite, and the lines of the service that it does not reach
 	$(BIN)/python -m pytest -m "not slow and not vllm" --cov=service --cov-report=term:skip-covered

@@ -234,7 +234,7 @@ class Worker:
             async with self._database.transaction(job.project_id) as tx:
                 if isinstance(error, DatabaseUnavailable):
                     # Not the job's fault: a long outage must not park everything that was due.
-                    await regenerations.release(tx, job, delay=self._policy.backoff)
+                    await regenerations.put_off(tx, job, error=reason, delay=self._policy.backoff)
                 elif job.attempts >= self._policy.max_attempts:
                     await regenerations.park(tx, job, error=reason)
                 else:
@@ -242,6 +242,9 @@ class Worker:
                     await regenerations.retry_later(tx, job, error=reason, delay=delay)
         except DatabaseUnavailable:
             log.warning("database_unavailable")  # the lease ends by itself
+        except Exception:
+            # The others of the batch go on, and keep their leases.
+            log.exception("regeneration_not_given_up")
 
     async def _release(self, job: Job) -> None:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
@@ -44,6 +45,13 @@ class _Application(DocumentedApi):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
         await self._front(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Without the outermost: it would answer a surprise in plain text, `Observation` answers
+        # with a problem.
+        outermost = super().build_middleware_stack()
+        assert isinstance(outermost, ServerErrorMiddleware)
+        return outermost.app
 
 
 def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:

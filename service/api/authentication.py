@@ -1,10 +1,11 @@
 """Who calls: the project and scopes behind an API key. The project comes from nowhere else."""
 
+import asyncio
 import hmac
+import re
 from dataclasses import dataclass
 from time import monotonic
 
-from starlette.requests import HTTPConnection
 from starlette.types import Scope as ConnectionScope
 
 from service.api.headers import header
@@ -13,7 +14,9 @@ from service.db.session import Database
 from service.errors import Forbidden, Unauthenticated
 
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_PORT = re.compile(r":[0-9]*$")
 _MAX_REMEMBERED = 10_000
+_MAX_STRANGERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Authenticator:
         self._ttl = ttl
         self._loopback = Caller(loopback_project, frozenset(Scope)) if loopback_project else None
         self._remembered: dict[str, tuple[float, LiveKey | None]] = {}
+        # Whoever guesses keys must not take the connections of those who have one.
+        self._strangers = asyncio.Semaphore(_MAX_STRANGERS)
 
     async def authenticate(self, connection: ConnectionScope, needed: Scope) -> Caller:
         """Raises Unauthenticated without a live key, Forbidden without the scope `needed`."""
@@ -45,7 +50,7 @@ class Authenticator:
     async def _caller(self, connection: ConnectionScope) -> Caller:
         authorization = header(connection, b"authorization")
         if authorization is None:
-            if self._loopback and _is_loopback(HTTPConnection(connection)):
+            if self._loopback and _is_loopback(connection):
                 return self._loopback
             raise Unauthenticated("Send an API key: `Authorization: Bearer bump_…`.")
         kind, _, credentials = authorization.partition(" ")
@@ -63,7 +68,11 @@ class Authenticator:
         remembered = self._remembered.get(prefix)
         if remembered and remembered[0] > now:
             return remembered[1]
-        key = await find_live_key(self._database, prefix)
+        if remembered and remembered[1]:
+            key = await find_live_key(self._database, prefix)
+        else:
+            async with self._strangers:
+                key = await find_live_key(self._database, prefix)
         if len(self._remembered) >= _MAX_REMEMBERED:
             # The oldest first: many unknown keys must not drive all good ones out at once.
             self._remembered.pop(next(iter(self._remembered)))
@@ -72,7 +81,9 @@ class Authenticator:
         return key
 
 
-def _is_loopback(connection: HTTPConnection) -> bool:
+def _is_loopback(connection: ConnectionScope) -> bool:
     # The Host header too: a web page may point a name of its own at 127.0.0.1 (DNS rebinding).
-    client = connection.client.host if connection.client else ""
-    return client in _LOOPBACK_HOSTS and connection.url.hostname in _LOOPBACK_HOSTS
+    client, _ = connection["client"] or ("", 0)
+    host = (header(connection, b"host") or "").lower()
+    name = _PORT.sub("", host).strip("[]")
+    return client in _LOOPBACK_HOSTS and name in _LOOPBACK_HOSTS

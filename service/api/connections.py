@@ -5,6 +5,10 @@ says nothing, stops within a request or does not take its answer would keep its 
 """
 
 import asyncio
+import fcntl
+import sys
+import termios
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -83,13 +87,25 @@ class WatchedConnection(HttpToolsProtocol):
 
     def _has_moved_on(self) -> bool:
         """Whether the client has asked, sent or taken anything since the last look."""
-        request, body_bytes, unsent = self._seen
-        self._seen = self.request, self._body_bytes, self.transport.get_write_buffer_size()
+        request, body_bytes, untaken = self._seen
+        self._seen = self.request, self._body_bytes, self._untaken_bytes()
         return (
             self._seen[0] is not request
             or self._seen[1] - body_bytes >= _MIN_BODY_BYTES
-            or self._seen[2] != unsent
+            or self._seen[2] != untaken
         )
+
+    def _untaken_bytes(self) -> int:
+        """How much of the answers the client has not taken, the kernel's part of it included.
+
+        Without that part a slow client stands still for as long as it takes it to take a
+        megabyte: the kernel asks for more only when a third of its buffer is free.
+        """
+        in_kernel = bytearray(4)
+        with suppress(OSError):  # closed at this very moment
+            socket = self.transport.get_extra_info("socket")
+            fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, in_kernel)
+        return self.transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
 
     def _is_clients_turn(self) -> bool:
         request = self.request

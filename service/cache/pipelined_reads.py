@@ -8,6 +8,7 @@ order ("Redis pipelining"), so many readers can share one.
 import asyncio
 import ssl
 from collections import deque
+from time import monotonic
 from typing import Any, cast
 
 import hiredis
@@ -48,16 +49,17 @@ class PipelinedReads:
     async def _connect_once(self) -> "_Connection":
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
-        connecting = self._connecting
-        try:
-            # Shielded: a reader who leaves must not take the others' connection along.
-            self._connection = await asyncio.shield(connecting)
-        finally:
-            if connecting.done() and self._connecting is connecting:
-                self._connecting = None
-        return self._connection
+        # Shielded: a reader who leaves must not take the others' connection along.
+        return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> "_Connection":
+        try:
+            self._connection = await self._new_connection()
+            return self._connection
+        finally:
+            self._connecting = None
+
+    async def _new_connection(self) -> "_Connection":
         address = parse_url(self._url)
         kind = address.pop("connection_class", Connection)
         connection = _Connection(self._timeout)
@@ -115,7 +117,7 @@ class _Connection(asyncio.Protocol):
         self._timeout = timeout
         self._transport: asyncio.WriteTransport | None = None
         self._replies = hiredis.Reader(replyError=ResponseError, protocolError=InvalidResponse)
-        self._unsent: list[bytes] = []
+        self._unsent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
 
@@ -127,10 +129,7 @@ class _Connection(asyncio.Protocol):
             return answer
         if not self._unsent:
             self._loop.call_soon(self._send)
-        self._unsent.append(_packed(command))
-        self._waiting.append((self._loop.time() + self._timeout, answer))
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout, self._check)
+        self._unsent.append((_packed(command), answer))
         return answer
 
     def close(self) -> None:
@@ -152,6 +151,8 @@ class _Connection(asyncio.Protocol):
         self._fail(ConnectionError("Redis has closed the connection."))
 
     def _deliver(self, reply: Any) -> None:
+        if not self._waiting:  # as a server at its limit of connections does
+            raise InvalidResponse("Redis answers what was not asked.")
         _, answer = self._waiting.popleft()
         if answer.done():  # whoever asked has left
             return
@@ -161,9 +162,16 @@ class _Connection(asyncio.Protocol):
             answer.set_result(reply)
 
     def _send(self) -> None:
-        commands, self._unsent = self._unsent, []
-        if self._transport and not self.lost:
-            self._transport.write(b"".join(commands))
+        if self.lost or not self._transport:
+            return
+        unsent, self._unsent = self._unsent, []
+        # The time-out is Redis': what this process took to come here is not counted. Not the
+        # loop's time, which uvloop takes at the beginning of a tick.
+        deadline = monotonic() + self._timeout
+        self._waiting.extend((deadline, answer) for _, answer in unsent)
+        self._transport.write(b"".join(command for command, _ in unsent))
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._timeout, self._check)
 
     def _check(self, *, overdue: bool = False) -> None:
         """Take the connection down when its oldest read is overdue, and still is a moment later.
@@ -173,7 +181,7 @@ class _Connection(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        left = self._waiting[0][0] - self._loop.time()
+        left = self._waiting[0][0] - monotonic()
         if left > 0:
             self._watch = self._loop.call_later(left, self._check)
         elif overdue:
@@ -187,10 +195,11 @@ class _Connection(asyncio.Protocol):
             self._watch.cancel()
         if self._transport:
             self._transport.abort()
-        while self._waiting:
-            _, answer = self._waiting.popleft()
+        for _, answer in (*self._waiting, *self._unsent):
             if not answer.done():
                 answer.set_exception(error)
+        self._waiting.clear()
+        self._unsent.clear()
 
 
 _GRACE_SECONDS = 0.002

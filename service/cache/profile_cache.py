@@ -94,12 +94,14 @@ class ProfileCache:
         self._redis = redis
         self._reads = reads
         self._breaker = CircuitBreaker(retry_after)
+        self._retry_after = retry_after
         self._profile_ttl_ms = profile_ttl * 1000
         self._revision_ttl_ms = revision_ttl * 1000
         self._store = redis.register_script(_STORE)
         self._raise = redis.register_script(_RAISE)
         # Revision keys that Redis should have been told of while it was away.
         self._outdated: set[str] = set()
+        self._catching_up: asyncio.Task[None] | None = None
 
     async def read(self, project_id: str, user_id: str) -> Hit | NoHit:
         """The entry and the newest revision, in one round trip that concurrent reads share."""
@@ -214,6 +216,8 @@ class ProfileCache:
         return bool(await self._attempt(self._redis.ping))
 
     async def close(self) -> None:
+        if self._catching_up:
+            self._catching_up.cancel()
         self._reads.close()
         await self._redis.aclose()
 
@@ -234,8 +238,10 @@ class ProfileCache:
                 await self._redis.delete(*outdated)
                 outdated = set()
             result = await operation()
-        except _FAILURES as error:
+        except BaseException as error:
             self._note_outdated((*outdates, *outdated))
+            if not isinstance(error, _FAILURES):  # cancelled, say
+                raise
             if self._breaker.failed():
                 log.warning("cache_unavailable", error=type(error).__name__)
             return None
@@ -247,6 +253,15 @@ class ProfileCache:
         # Bounded: beyond it, a revision's time to live is what limits the error.
         if len(self._outdated) < _MAX_OUTDATED:
             self._outdated.update(keys)
+        if self._outdated and self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Tell Redis what it missed when it is back, though nobody may ask this process again."""
+        while self._outdated:
+            await asyncio.sleep(self._retry_after)
+            await self._attempt(self._redis.ping)
+        self._catching_up = None
 
 
 def open_cache(

@@ -10,7 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.db.session import explanation
+from service.db.session import explanation, is_lock_timeout
+from service.errors import DatabaseUnavailable
 
 # Any number that nothing else in the database locks by.
 _LOCK_ID = 7_266_001
@@ -43,6 +44,11 @@ async def _migrate(admin_url: str, app_url: str | None) -> None:
                 await connection.run_sync(_grant_application_role, app_url)
                 await connection.commit()
     except (SQLAlchemyError, OSError) as error:
+        if is_lock_timeout(error):
+            raise DatabaseUnavailable(
+                "A transaction that takes long holds a table which the migration changes, so it "
+                "gave way. pg_stat_activity shows whose it is; then run `bump migrate` again."
+            ) from error
         if explained := explanation(error):
             raise explained from error
         raise

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import text
 
@@ -49,13 +49,16 @@ class RegenerationPolicy:
 # one write. The users are locked already. A repeated request changes unindexed columns only and
 # never `due_at`, which may be a lease; new events wake a parked row. The users are looked up by
 # their keys and not joined: for a table without statistics, the join would read all of them.
+# Of items with the same key, the first is the one that is kept and reported as accepted.
 _INSERT = """
 with incoming as (
     select * from unnest(
         cast($2 as text[]), cast($3 as text[]), cast($4 as text[]),
         cast($5 as timestamptz[]), cast($6 as text[]), cast($7 as text[]),
         cast($8 as text[])
-    ) as i (user_id, source, event_id, occurred_at, type, text, attributes)
+    ) with ordinality as i (
+        user_id, source, event_id, occurred_at, type, text, attributes, position
+    )
 ), before as materialized (
     select user_id, revision from users
     where project_id = $1 and user_id = any(cast($2 as text[]))
@@ -66,7 +69,7 @@ with incoming as (
     select $1, b.user_id, i.source, i.event_id, coalesce(i.occurred_at, now()),
            b.revision + 1, i.type, i.text, cast(i.attributes as jsonb)
     from incoming i join before b using (user_id)
-    order by b.user_id, i.source, i.event_id
+    order by b.user_id, i.source, i.event_id, i.position
     on conflict do nothing
     returning user_id, source, event_id, occurred_at
 ), touched as (
@@ -104,15 +107,14 @@ union all
 select user_id, null, null, revision from before
 """
 
-_COLUMNS = "source, event_id, occurred_at, type, text, attributes, revision"
-_LATEST = text(
-    f"""
-    select {_COLUMNS} from interactions
-    where project_id = :project_id and user_id = :user_id and revision <= :revision
-    order by occurred_at desc, source desc, event_id desc
-    limit :limit
-    """
-)
+# In the order of the fields of `Interaction`.
+_COLUMNS = "event_id, occurred_at, text, source, type, attributes, revision"
+_LATEST = f"""
+select {_COLUMNS} from interactions
+where project_id = $1 and user_id = $2 and revision <= $3
+order by occurred_at desc, source desc, event_id desc
+limit $4
+"""
 # Bare comparisons: behind an `or` or a `coalesce` the index would be read from its start.
 _PAGE = text(
     f"""
@@ -155,8 +157,8 @@ async def latest(
     tx: Transaction, user_id: str, *, revision: int, limit: int
 ) -> tuple[Interaction, ...]:
     """The newest `limit` interactions up to `revision`, oldest first."""
-    rows = await tx.execute(_LATEST, user_id=user_id, revision=revision, limit=limit)
-    return tuple(_interaction(row) for row in reversed(rows.all()))
+    rows = await tx.fetch(_LATEST, user_id, revision, limit)
+    return tuple(Interaction(*row) for row in reversed(rows))
 
 
 async def page_before(
@@ -181,21 +183,9 @@ async def page_before(
         limit=limit,
         revision=revision,
     )
-    return [_interaction(row) for row in rows]
+    return [Interaction(*row) for row in rows]
 
 
 async def delete_all(tx: Transaction, user_id: str) -> int:
     """Delete a user's whole history; returns how many rows it had."""
     return int((await tx.execute(_DELETE, user_id=user_id)).rowcount)
-
-
-def _interaction(row: Any) -> Interaction:
-    return Interaction(
-        event_id=row.event_id,
-        occurred_at=row.occurred_at,
-        text=row.text,
-        source=row.source,
-        type=row.type,
-        attributes=row.attributes,
-        revision=row.revision,
-    )

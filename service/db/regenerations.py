@@ -117,7 +117,19 @@ _RELEASE = text(
     """
     update regenerations
     set lease_token = null, leased_revision = null, attempts = greatest(attempts - 1, 0),
-        due_at = now() + random() * make_interval(secs => :delay)
+        due_at = now()
+    where project_id = :project_id and user_id = :user_id and lease_token = :token
+    """
+)
+# Half of the time that it has waited already: a job that itself is what the database cannot bear,
+# as one whose statements run out of time, is tried less and less often.
+_PUT_OFF = text(
+    """
+    update regenerations
+    set lease_token = null, leased_revision = null, attempts = greatest(attempts - 1, 0),
+        last_error = :error,
+        due_at = now() + random()
+            * greatest(make_interval(secs => :delay), (now() - first_requested_at) / 2)
     where project_id = :project_id and user_id = :user_id and lease_token = :token
     """
 )
@@ -236,9 +248,14 @@ async def park(tx: Transaction, job: Job, *, error: str) -> bool:
     return await _owned_update(tx, _PARK, job, error=error)
 
 
-async def release(tx: Transaction, job: Job, *, delay: float = 0) -> bool:
-    """Give the job back as if it had not been claimed, due within `delay` seconds (jittered)."""
-    return await _owned_update(tx, _RELEASE, job, delay=delay)
+async def release(tx: Transaction, job: Job) -> bool:
+    """Give the job back unharmed, as if it had not been claimed."""
+    return await _owned_update(tx, _RELEASE, job)
+
+
+async def put_off(tx: Transaction, job: Job, *, error: str, delay: float) -> bool:
+    """Give the job back with the attempt, due within `delay` seconds or half its age (jittered)."""
+    return await _owned_update(tx, _PUT_OFF, job, error=error, delay=delay)
 
 
 async def request_now(tx: Transaction, user_id: str, revision: int) -> None:

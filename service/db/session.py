@@ -64,8 +64,8 @@ class Transaction:
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """The rows of `statement`, in asyncpg's words: `$1` is the project, then `arguments`.
 
-        For ingest alone: there, SQLAlchemy's handling of parameters and rows costs as much as half
-        of what Postgres does with them.
+        For ingest and for histories: many values go in or come out, and SQLAlchemy's handling of
+        them costs as much as half of what Postgres does.
         """
         pooled = await self.connection.get_raw_connection()
         driver: AsyncpgConnection = pooled.driver_connection
@@ -199,6 +199,11 @@ def is_transient(error: Exception) -> bool:
         return True
     state = _sqlstate(error)
     return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """Whether a lock was not to be had within `lock_timeout`."""
+    return _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: Exception) -> str:

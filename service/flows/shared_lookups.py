@@ -5,6 +5,7 @@ to begin, bind and end them.
 """
 
 import asyncio
+from collections import Counter
 
 from service.db import profiles
 from service.db.session import Database
@@ -22,7 +23,8 @@ class SharedLookups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, dict[str, asyncio.Future[Found]]] = {}
-        self._running: dict[asyncio.Task[None], str] = {}
+        self._running: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def find(self, project_id: str, user_id: str) -> Found:
         """The serving profile and its user's newest revision; None without, or when paused.
@@ -37,10 +39,11 @@ class SharedLookups:
         return await asyncio.shield(waiting[user_id])
 
     def _run(self, project_id: str) -> None:
-        if list(self._running.values()).count(project_id) < _MAX_RUNNING:
+        if self._running[project_id] < _MAX_RUNNING:
+            self._running[project_id] += 1
             task = asyncio.create_task(self._answer_all(project_id))
-            self._running[task] = project_id
-            task.add_done_callback(self._running.pop)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _answer_all(self, project_id: str) -> None:
         while batch := self._waiting.pop(project_id, None):
@@ -53,3 +56,6 @@ class SharedLookups:
             else:
                 for user_id, answer in batch.items():
                     answer.set_result(found.get(user_id))
+        # Here and not when the task is done, which others learn later: who asks in between would
+        # count on it.
+        self._running[project_id] -= 1

@@ -18,6 +18,8 @@ from tests.faults.processes import (
 )
 from tests.faults.readers import USERS, reading, write_profiles
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 2
 WRITTEN = [f"writer-{number}" for number in range(6)]
 REVISION_TTL_SECONDS = 1

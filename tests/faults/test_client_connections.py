@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -125,6 +126,23 @@ async def test_a_client_that_does_not_take_its_answers_is_closed(api: ApiProcess
     writer.write(questions * 400)
     await eventually(lambda: _held_connections(api.port) == 0, PROMISED_SECONDS)
     writer.transport.abort()
+
+
+async def test_a_client_that_takes_its_answers_slowly_gets_them_all(api: ApiProcess) -> None:
+    question = GET.replace(b"/livez", b"/openapi.json")
+    client = socket.socket()
+    # A larger one is only acknowledged in steps of a sixteenth of it.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    client.connect(("127.0.0.1", api.port))
+    reader, writer = await asyncio.open_connection(sock=client)
+    writer.write((question + b"\r\n") * 399 + question + b"Connection: close\r\n\r\n")
+    taken = bytearray()
+    for _ in range(20 * CLIENT_TIMEOUT_SECONDS):
+        taken += await reader.read(20_000)
+        await asyncio.sleep(0.1)
+    taken += await asyncio.wait_for(reader.read(), PROMISED_SECONDS)
+    writer.close()
+    assert taken.count(b"HTTP/1.1 200 ") == 400
 
 
 async def test_a_client_that_goes_without_a_word_is_closed(api: ApiProcess) -> None:

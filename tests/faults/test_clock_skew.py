@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from service.embedded import EmbeddedServers
 from service.runtime import Runtime
 from tests.faults.histories import check_profiles, new_events, select, store_events, user_names
@@ -15,6 +17,8 @@ from tests.faults.processes import (
     metric,
     service_environment,
 )
+
+pytestmark = pytest.mark.slow
 
 USERS = 100
 DAY_SECONDS = 86_400

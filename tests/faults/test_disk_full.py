@@ -24,6 +24,8 @@ from tests.faults.histories import (
 from tests.faults.private_stack import PrivateStack, private_stack_in
 from tests.faults.processes import Processes, eventually, service_environment
 
+pytestmark = pytest.mark.slow
+
 USERS = list(user_names(12))
 DISK = "200m"
 REFUSALS = 20

@@ -32,6 +32,8 @@ from tests.faults.histories import (
 )
 from tests.faults.processes import ApiProcess, Processes, eventually, service_environment
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 16
 ACKS_BETWEEN_FAULTS = 60
 SLOW: tuple[Fault, ...] = (Latency(0.01, jitter=0.05), Slicer(7))
@@ -67,7 +69,6 @@ async def test_writers_through_a_bad_network_lose_and_double_nothing(
     await check_histories(runtime.database, project_id, ledger)
 
 
-@pytest.mark.slow
 async def test_a_postgres_that_hangs_keeps_no_request_for_ever(
     servers: EmbeddedServers,
     runtime: Runtime,

@@ -14,6 +14,8 @@ from tests.faults.histories import Ledger, check_histories, retrying_writers, us
 from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import Processes, eventually, service_environment
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 16
 KILLS = 3
 ACKS_BETWEEN_KILLS = 200

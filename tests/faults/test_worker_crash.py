@@ -4,6 +4,8 @@ import asyncio
 import random
 import secrets
 
+import pytest
+
 from service.embedded import EmbeddedServers
 from service.runtime import Runtime
 from tests.faults.histories import (
@@ -15,6 +17,8 @@ from tests.faults.histories import (
     user_names,
 )
 from tests.faults.processes import Processes, eventually, service_environment
+
+pytestmark = pytest.mark.slow
 
 USERS = 150
 KILLS = 3

@@ -134,6 +134,38 @@ async def test_a_cache_that_missed_an_ingest_does_not_call_its_copy_fresh(tmp_pa
             assert answer is NoHit.MISS or (isinstance(answer, Hit) and answer.revision == 2)
 
 
+async def test_who_is_idle_tells_the_cache_what_it_missed(tmp_path: Path) -> None:
+    port = free_port()
+    with running_valkey(port, tmp_path) as process:
+        async with (
+            cache_at(port, retry_after=BRIEF) as writer,
+            cache_at(port, retry_after=BRIEF) as reader,
+        ):
+            await fill(writer)
+            with frozen(process):
+                await writer.raise_revisions("p1", {"u1": 2})
+            async with asyncio.timeout(10):
+                while await reader.read("p1", "u1") is not NoHit.MISS:  # noqa: ASYNC110
+                    await asyncio.sleep(BRIEF)
+
+
+async def test_who_leaves_does_not_take_along_what_the_cache_missed(tmp_path: Path) -> None:
+    port = free_port()
+    with running_valkey(port, tmp_path) as process:
+        async with cache_at(port, retry_after=BRIEF) as cache:
+            await fill(cache)
+            with frozen(process):
+                await cache.raise_revisions("p1", {"u1": 2})
+                await asyncio.sleep(2 * BRIEF)
+                leaving = asyncio.create_task(cache.read("p1", "u1"))
+                await asyncio.sleep(2 * BRIEF)
+                leaving.cancel()
+                await asyncio.gather(leaving, return_exceptions=True)
+            async with asyncio.timeout(10):
+                while await cache.read("p1", "u1") is not NoHit.MISS:  # noqa: ASYNC110
+                    await asyncio.sleep(BRIEF)
+
+
 async def test_a_cache_that_comes_back_empty_is_filled_again(tmp_path: Path) -> None:
     port = free_port()
     async with cache_at(port, retry_after=BRIEF) as cache:

@@ -321,7 +321,10 @@ def test_a_setting_that_cannot_be_is_an_error_of_the_operator(bump: Bump) -> Non
     [
         ("BUMP_DATABASE_URL", "canary"),
         ("BUMP_DATABASE_ADMIN_URL", "mysql://u:canary@127.0.0.1/bump"),
+        ("BUMP_DATABASE_URL", "postgresql+asyncpg://bump@canary:port/bump"),
+        ("BUMP_DATABASE_URL", "postgresql+asyncpg://bump:canary@[::1/bump"),
         ("BUMP_REDIS_URL", "http://canary"),
+        ("BUMP_REDIS_URL", "redis://:canary/1@cache:6379/0"),
         ("BUMP_LEASE", "canary"),
         ("BUMP_AUTH", "canary"),
         ("BUMP_WORKER_BATCH", "1000"),

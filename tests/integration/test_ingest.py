@@ -45,6 +45,12 @@ class TestDuplicates:
         assert statuses(result) == ["accepted", "accepted", "duplicate"]
         assert result.revisions == {"u1": 1}
 
+    async def test_within_a_batch_the_first_text_stays(self, add: Add, sql: Sql) -> None:
+        rounds = ("first", "second", "third")
+        await add([event("u1", number, text=text) for text in rounds for number in range(100)])
+        stored = await sql(HISTORY, user_id="u1")
+        assert [row.text for row in stored] == ["first"] * 100
+
     async def test_the_same_event_id_of_another_source_is_another_event(self, add: Add) -> None:
         result = await add([event("u1", 1, source="web"), event("u1", 1, source="mail")])
         assert statuses(result) == ["accepted", "accepted"]

@@ -81,6 +81,28 @@ class TestFailure:
         (job,) = await sql(f"{JOB} and due_at between now() and now() + interval '60 seconds'")
         assert (job.attempts, job.lease_token, job.parked_at) == (0, None, None)
 
+    async def test_what_the_database_cannot_bear_is_tried_less_and_less_often(
+        self, add: Add, sql: Sql, runtime: Runtime
+    ) -> None:
+        await add(events("u1"))
+        await sql("update regenerations set first_requested_at = now() - interval '10 hours'")
+        scribe = Scribe()
+
+        async def statement_times_out() -> None:
+            raise DatabaseUnavailable("out of time", retry_after_seconds=1)
+
+        scribe.meanwhile = statement_times_out
+        waits = []
+        for _ in range(8):
+            await sql("update regenerations set due_at = now()")
+            await make_worker(runtime, scribe, backoff=1).run_once()
+            (job,) = await sql(f"{JOB}")
+            assert (job.attempts, job.last_error, job.parked_at) == (0, "out of time", None)
+            waits += await sql(
+                "select due_at > now() + interval '1 minute' as long from regenerations"
+            )
+        assert any(wait.long for wait in waits)
+
     async def test_new_events_wake_a_parked_user(
         self, add: Add, sql: Sql, runtime: Runtime, project_id: str
     ) -> None:

@@ -5,9 +5,11 @@ import asyncio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from service.commands.keys import revoke_key, rotate_key
 from service.config import Settings
+from service.db.session import Database
 from service.worker import Worker
 from tests.conftest import ApiKeyMaker
 from tests.integration.api.calls import event, post, problem, write_profile
@@ -201,3 +203,33 @@ async def test_a_key_works_whatever_the_host_name(client: httpx2.AsyncClient) ->
 async def status_with(client: httpx2.AsyncClient, key: str) -> int:
     response = await client.post("/v1/interactions", json=event(1), headers=with_key(key))
     return response.status_code
+
+
+async def test_whoever_guesses_keys_takes_no_connections_from_those_who_have_one(
+    client_with: ClientWith, owner: Database
+) -> None:
+    guesses = [with_key(f"bump_{number:010x}_{'0' * 64}") for number in range(30)]
+    async with client_with(key_cache_ttl=60) as client:
+        await post(client, event(1))  # its key is known from now on
+        async with owner.across_projects() as connection:
+            # Nobody can look a key up until this ends.
+            await connection.execute(text("lock table api_keys in access exclusive mode"))
+            guessing = [
+                asyncio.create_task(client.get("/v1/users/ana/profile", headers=headers))
+                for headers in guesses
+            ]
+            for number in range(2, 12):
+                await post(client, event(number))
+            assert not any(guess.done() for guess in guessing)
+        for guess in await asyncio.gather(*guessing):
+            problem(guess, 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("host", ["", "a b", "127.0.0.1@evil.example", "[::1", "localhost.evil"])
+async def test_loopback_mode_refuses_a_host_that_is_none(
+    client_with: ClientWith, host: str
+) -> None:
+    async with client_with(auth="loopback") as loopback:
+        del loopback.headers["Authorization"]
+        response = await loopback.get("/v1/users/ana/profile", headers={"Host": host})
+        problem(response, 401, "unauthenticated")

@@ -9,6 +9,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from service.api.app import create_app
+from service.config import Settings
 from tests.histories import Sql
 from tests.integration.api.calls import event, fields, post, problem
 from tests.integration.api.routes import BODIES, ApiRoute, api_routes
@@ -317,3 +319,19 @@ async def test_a_hundred_broken_requests_at_once_leave_the_service_well(
     )
     assert {response.status_code // 100 for response in answers} == {4}
     assert (await client.get("/readyz")).json()["status"] == "ready"
+
+
+async def test_a_surprise_is_a_problem_without_its_message(settings: Settings) -> None:
+    app = create_app(settings)
+
+    @app.get("/surprise")
+    async def surprise() -> None:
+        raise RuntimeError(CANARY)
+
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://bump.test") as client:
+        answer = await client.get("/surprise")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "https://bump.dev/problems/internal-error"
+    assert CANARY not in answer.text

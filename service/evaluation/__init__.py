@@ -1,0 +1,1 @@
+"""How good profiles are: BUMP rewards over whole histories, against baselines."""

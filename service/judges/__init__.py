@@ -1,0 +1,1 @@
+"""Frozen rankers. Each is a `bump.judge.Judge`."""
