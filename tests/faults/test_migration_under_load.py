@@ -12,11 +12,11 @@ import pytest
 
 from service.runtime import Runtime, open_runtime
 from tests.embedded_stacks import connect
-from tests.faults.histories import new_events, select
+from tests.faults.histories import api_client, new_events, select
 from tests.faults.next_release import NEXT_REVISION, make_next_release
 from tests.faults.private_stack import PrivateStack
 from tests.faults.processes import Processes, eventually, service_environment
-from tests.faults.readers import USERS, profile_client, write_profiles
+from tests.faults.readers import USERS, write_profiles
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ class SteadyLoad:
 async def steady_load(url: str, key: str) -> AsyncIterator[SteadyLoad]:
     """A load for the length of the block; more processes may join its `urls`."""
     stop = asyncio.Event()
-    async with profile_client("", key) as client, asyncio.TaskGroup() as group:
+    async with api_client("", key) as client, asyncio.TaskGroup() as group:
         load = SteadyLoad(url, client)
         for first in range(CLIENTS):
             group.create_task(load.send_until(stop, first))
