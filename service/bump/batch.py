@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,14 @@ Choice = Callable[[Sequence[Interaction]], Interaction]
 
 
 class BatchTooSmall(ValueError):
-    """The batch cannot give every user the negatives that were asked for."""
+    """The batch cannot give these `users` the negatives that were asked for."""
+
+    def __init__(self, users: Sequence[str], count: int, found: int) -> None:
+        super().__init__(
+            f"User {users[0]!r} needs {count} negatives and the batch has {found}: it takes "
+            f"more than {count} users whose interactions differ. Add users or lower the negatives."
+        )
+        self.users = tuple(users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +77,10 @@ def draw_negatives(
     With `time_matched`, the others whose held-out interactions lie nearest in time: random ones
     come from other years, and the era alone tells them apart. False negatives are left out: an
     interaction with the text or item of one of the user's own, and a user whose history holds
-    one of the queries. Raises BatchTooSmall when the batch has too few others for that.
+    one of the queries. Raises BatchTooSmall, naming everyone for whom the batch has too few others.
     """
     contents = {example.user_id: _contents(example) for example in examples}
-    drawn = {}
+    drawn, fewest, lacking = {}, count, []
     for example in examples:
         # A generator of its own for every user: who else is in the batch changes nobody's luck.
         chance = random.Random(f"{seed}:{example.user_id}")
@@ -81,10 +89,14 @@ def draw_negatives(
         if time_matched:
             choose = partial(_nearest, seconds=_middle(example))
             others.sort(key=partial(_apart, example))
-        drawn[example.user_id] = Negatives(
-            interactions=tuple(_interactions(example, others, contents, count, choose)),
-            users=tuple(_users(example, others, contents, count)),
-        )
+        interactions = tuple(_interactions(example, others, contents, count, choose))
+        users = tuple(_users(example, others, contents, count))
+        drawn[example.user_id] = Negatives(interactions, users)
+        if min(len(interactions), len(users)) < count:
+            lacking.append(example.user_id)
+            fewest = min(fewest, len(interactions), len(users))
+    if lacking:
+        raise BatchTooSmall(lacking, count, fewest)
     return drawn
 
 
@@ -130,24 +142,14 @@ def _interactions(
         found += 1
         if found == count:
             return
-    raise _too_small(example, count, found)
 
 
 def _users(
     example: Example, others: Sequence[Example], contents: dict[str, set[str]], count: int
 ) -> list[str]:
     queries = set().union(*(_content(interaction) for interaction in example.held_out))
-    strangers = [o.user_id for o in others if queries.isdisjoint(contents[o.user_id])]
-    if len(strangers) < count:
-        raise _too_small(example, count, len(strangers))
-    return strangers[:count]
-
-
-def _too_small(example: Example, count: int, found: int) -> BatchTooSmall:
-    return BatchTooSmall(
-        f"User {example.user_id!r} needs {count} negatives and the batch has {found}: it takes "
-        f"more than {count} users whose interactions differ. Add users or lower the negatives."
-    )
+    strangers = (o.user_id for o in others if queries.isdisjoint(contents[o.user_id]))
+    return list(islice(strangers, count))
 
 
 def _contents(example: Example) -> set[str]:
