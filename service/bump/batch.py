@@ -100,6 +100,23 @@ def draw_negatives(
     return drawn
 
 
+def draw_where_possible(
+    examples: Sequence[Example], *, count: int, seed: int, time_matched: bool
+) -> dict[str, Negatives]:
+    """As `draw_negatives`, without the users whom the batch cannot give enough.
+
+    They are nobody's negatives either. Raises BatchTooSmall when nobody is left.
+    """
+    left = list(examples)
+    while True:
+        try:
+            return draw_negatives(left, count=count, seed=seed, time_matched=time_matched)
+        except BatchTooSmall as error:
+            if len(error.users) == len(left):
+                raise
+            left = [example for example in left if example.user_id not in error.users]
+
+
 def least_expected(visible: Sequence[Vector], held_out: Sequence[Vector], count: int) -> list[int]:
     """BUMP+, forward: the `count` of `held_out` that are least like the centroid of `visible`.
 

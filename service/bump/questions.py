@@ -5,7 +5,13 @@ from statistics import fmean
 
 from service.bump.batch import Example, Negatives
 from service.bump.judge import Direction, Question, Scores
-from service.bump.reward import Reward, backward_reward, forward_reward, length_penalty
+from service.bump.reward import (
+    TARGET_TOKENS,
+    Reward,
+    backward_reward,
+    forward_reward,
+    length_penalty,
+)
 
 
 def profile_questions(
@@ -25,13 +31,19 @@ def profile_questions(
     ]
 
 
-def profile_reward(answers: Sequence[Sequence[Scores]], held_out: int, tokens: int) -> Reward:
+def profile_reward(
+    answers: Sequence[Sequence[Scores]],
+    held_out: int,
+    tokens: int,
+    *,
+    target_tokens: int = TARGET_TOKENS,
+) -> Reward:
     """The reward for a profile of `tokens`, from the answers to its `profile_questions`."""
     forward, *backward = answers
     return Reward(
         forward=forward_reward(forward, held_out),
         backward=backward_reward(backward),
-        length=length_penalty(tokens),
+        length=length_penalty(tokens, target=target_tokens),
     )
 
 
