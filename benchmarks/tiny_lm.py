@@ -1,0 +1,187 @@
+"""A language model of a few million parameters, trained from scratch on the CPU in minutes.
+
+Small enough to show on any machine that the trainer works on a model that has learnt something. It
+knows how English looks and how to copy; it follows no instructions, so its chat template leaves the
+system message out, and the prompts stay short.
+"""
+
+import json
+import lzma
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+VOCABULARY = 4_096
+CONTEXT_TOKENS = 640
+BLOCK_TOKENS = 512
+BLOCKS_A_STEP = 16
+END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+CHAT_TEMPLATE = """\
+{%- for message in messages if message['role'] != 'system' -%}
+<|im_start|>{{ message['role'] }}
+{{ message['content'] }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the warm start learns: the user message of a profile request, and its answer."""
+
+    request: str
+    answer: str
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{START_OF_TURN}user\n{self.request}{END_OF_TURN}\n"
+            f"{START_OF_TURN}assistant\n{self.answer}{END_OF_TURN}\n"
+        )
+
+
+def read_posts(path: Path, limit: int) -> list[str]:
+    """The first `limit` posts of a file in which an empty line parts them."""
+    with lzma.open(path, "rt") as file:
+        posts = file.read().split("\n\n")
+    return [post.strip() for post in posts[:limit] if post.strip()]
+
+
+def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END_OF_TEXT, START_OF_TURN, END_OF_TURN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END_OF_TURN,
+        pad_token=END_OF_TEXT,
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=CONTEXT_TOKENS,
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:
+    """4.7 million parameters, a quarter of them the embeddings, of random weights."""
+    torch.manual_seed(seed)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=256,
+            intermediate_size=704,
+            num_hidden_layers=5,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=CONTEXT_TOKENS,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TURN),
+            pad_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long a stage lasts, and how fast it learns."""
+
+    tokens: int
+    learning_rate: float
+
+
+def fit(
+    model: Qwen2ForCausalLM, blocks: Iterator[torch.Tensor], schedule: Schedule, log: Path
+) -> None:
+    """Next-token training on `blocks`, (B, T) ids with -1 where nothing is to be learnt.
+
+    The rate warms up over 2 % of the tokens and then falls to nothing in a straight line. Muon for
+    the matrices (Jordan 2024), AdamW for the rest. Losses go to `log`, a line every 20 steps.
+    """
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embed" in n]
+    rate = schedule.learning_rate
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95)),
+    ]
+    loss_of = torch.compile(_loss)
+    model.train()
+    started = time.monotonic()
+    tokens, step = 0, 0
+    with log.open("a") as lines:
+        while (share := tokens / schedule.tokens) < 1:
+            for optimizer in optimizers:
+                optimizer.param_groups[0]["lr"] = rate * min(share / 0.02 + 0.01, 1 - share)
+            block = next(blocks)
+            loss = loss_of(model, block)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            tokens += block.numel()
+            step += 1
+            if step % 20 == 0:
+                row = {"step": step, "loss": round(loss.item(), 4), "tokens": tokens}
+                row["seconds"] = round(time.monotonic() - started, 1)
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+    model.eval()
+
+
+def _loss(model: Qwen2ForCausalLM, block: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(block[:, :-1].clamp(min=0)).logits
+    return functional.cross_entropy(
+        logits.float().flatten(0, 1), block[:, 1:].flatten(), ignore_index=-1
+    )
+
+
+def packed_blocks(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], seed: int
+) -> Iterator[torch.Tensor]:
+    """Texts one after the other, shuffled again every epoch, cut into (B, T) blocks of ids."""
+    encoded = _encode(tokenizer, [text + END_OF_TEXT for text in texts])
+    chance = random.Random(seed)
+    size = BLOCKS_A_STEP * BLOCK_TOKENS
+    waiting: list[int] = []
+    while True:
+        for place in chance.sample(range(len(encoded)), len(encoded)):
+            waiting.extend(encoded[place])
+            while len(waiting) >= size:
+                yield torch.tensor(waiting[:size]).view(BLOCKS_A_STEP, BLOCK_TOKENS)
+                del waiting[:size]
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+    ids: list[list[int]] = []
+    for start in range(0, len(texts), 1_000):
+        ids += tokenizer(list(texts[start : start + 1_000]), add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> tuple[Qwen2ForCausalLM, Any]:
+    return (
+        Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        PreTrainedTokenizerFast.from_pretrained(folder),
+    )

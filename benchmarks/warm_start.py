@@ -1,0 +1,90 @@
+"""What a tiny model imitates before it is rewarded: histories, and what the extractive generator
+writes about them, as the JSON that an LLM generator is asked for.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from benchmarks.tiny_lm import Pair
+from service.domain.interaction import Interaction
+from service.domain.profile import Draft
+from service.domain.prompts import profile_request
+from service.generators.extractive import write_draft
+from service.generators.population import Population
+
+HISTORY_TOKENS = 450
+HISTORY_LIMIT = 10
+PROFILE_TOKENS = 60
+_TITLE_CHARS = 90
+_EVIDENCE = 3
+
+
+def titled(interaction: Interaction) -> Interaction:
+    """The interaction with its first line only: what a small context can hold ten of."""
+    return replace(interaction, text=interaction.text.splitlines()[0][:_TITLE_CHARS])
+
+
+def pairs_of_users(
+    histories: Mapping[str, Sequence[Interaction]], windows: int, population: Population, seed: int
+) -> Iterator[Pair]:
+    """From every history `windows` random stretches of `HISTORY_LIMIT`, and their profiles."""
+    chance = random.Random(seed)
+    for history in histories.values():
+        last = max(len(history) - HISTORY_LIMIT, 0)
+        for start in chance.choices(range(last + 1), k=windows):
+            yield from _pair(history[start : start + HISTORY_LIMIT], population)
+
+
+def pairs_of_posts(
+    posts: Sequence[str], count: int, population: Population, seed: int
+) -> Iterator[Pair]:
+    """As many made-up users: what one post says, sentence by sentence, between titles of others.
+
+    They have nothing in common with real users but the form; they teach to find what comes back
+    and to copy it.
+    """
+    chance = random.Random(seed)
+    titles = [post.splitlines()[0][:_TITLE_CHARS] for post in posts]
+    for _ in range(count):
+        post = chance.choice(posts)
+        sentences = [s.strip() for s in post.replace("\n", ". ").split(". ") if len(s) > 20]
+        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(3, 7)]]
+        texts = own + chance.choices(titles, k=HISTORY_LIMIT - len(own))
+        chance.shuffle(texts)
+        yield from _pair(_at_random_times(texts, chance), population)
+
+
+def _at_random_times(texts: Sequence[str], chance: random.Random) -> list[Interaction]:
+    moment = datetime(2010, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(1_500_000))
+    history = []
+    for number, text in enumerate(texts):
+        moment += timedelta(minutes=chance.randrange(1, 10_000))
+        history.append(
+            Interaction(event_id=str(number), occurred_at=moment, text=text, type="post")
+        )
+    return history
+
+
+def _pair(history: Sequence[Interaction], population: Population) -> Iterator[Pair]:
+    draft = write_draft(history, population, PROFILE_TOKENS)
+    if draft.statements:
+        request = profile_request(history, history_tokens=HISTORY_TOKENS)
+        yield Pair(request[-1].content, answer(draft, history))
+
+
+def answer(draft: Draft, history: Sequence[Interaction]) -> str:
+    """The draft as an LLM would have to write it, with its newest evidence."""
+    numbers = {interaction.key: number for number, interaction in enumerate(history, start=1)}
+    statements = [
+        {
+            "kind": statement.kind.value,
+            "text": statement.text,
+            "interactions": [numbers[key] for key in statement.evidence[-_EVIDENCE:]],
+        }
+        for statement in draft.statements
+    ]
+    return orjson.dumps({"statements": statements}).decode()

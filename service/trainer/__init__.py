@@ -1,0 +1,1 @@
+"""Makes generators better by the BUMP reward: policies, their rollouts, and what they leave."""
