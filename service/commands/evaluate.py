@@ -12,10 +12,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from service import __version__
 from service.bump.batch import BatchTooSmall
-from service.bump.judge import Judge
 from service.bump.setting import Setting
 from service.commands.histories import read_histories
 from service.config import Settings
+from service.db.session import open_database
 from service.errors import ConfigurationError
 from service.evaluation.baselines import BASELINES
 from service.evaluation.entrants import (
@@ -25,27 +25,31 @@ from service.evaluation.entrants import (
     file_entrant,
     generator_entrant,
 )
-from service.evaluation.preparation import Batch, Histories, HistoriesTooShort, prepare
+from service.evaluation.preparation import Batch, Embed, Histories, HistoriesTooShort, prepare
 from service.evaluation.report import chances, pooled, rows
 from service.evaluation.resuming import Kept, code_digest
 from service.evaluation.scoring import Advance, Evaluation, JudgeFailed, NoProfiles, Outcome
+from service.flows.sample_histories import sample_histories
 from service.generators.extractive import ExtractiveGenerator
-from service.judges.lexical import LexicalJudge
-from service.runtime import open_generator
+from service.judges.encoder import load_encoder
+from service.runtime import open_generator, open_judge
+from service.telemetry import configure_logging
 
 GENERATORS = (*BASELINES, "extractive")
-JUDGES = ("lexical",)
 _FILE = "file:"
+_USERS_OF_A_PROJECT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be compared on what. `generators` and `judges` are comma lists.
+    """What is to be compared on what: files of `histories`, users of a live `project`, or both.
 
-    `users`: at most so many of each set of histories, drawn by the seed.
+    `generators` and `judges` are comma lists. `users`: at most so many of each set, drawn by the
+    seed; of a project 1,000 where it is not said.
     """
 
     histories: tuple[Path, ...]
+    project: str | None
     generators: str
     judges: str
     setting: Setting
@@ -61,20 +65,49 @@ async def evaluate(settings: Settings, request: Request) -> dict[str, Any]:
     Raises ConfigurationError for what cannot be evaluated like this, and InvalidBody for a file
     that holds no histories.
     """
-    generators = _listed(request.generators, GENERATORS, "generator", ("llm", _FILE + "PATH"))
-    judges = _listed(request.judges, JUDGES, "judge", ())
-    sets = {
-        str(path): _sampled(read_histories(path).histories, request) for path in request.histories
-    }
+    # What a generator warns of is counted in the rows.
+    configure_logging("error", "evaluate")
+    generators = _named(request.generators)
+    sets = await _histories(settings, request)
+    parts = [await _under(request.setting, settings, request, sets, generators)]
+    if request.also_ungapped:
+        ungapped = replace(request.setting, gap=0, time_matched=False)
+        parts.append(await _under(ungapped, settings, request, sets, generators))
     document = {
-        **await _under(request.setting, settings, request, sets, generators, judges),
+        **parts[0],
         "seed": request.seed,
         "versions": {"bump": __version__, "code": code_digest()},
     }
-    if request.also_ungapped:
-        ungapped = replace(request.setting, gap=0, time_matched=False)
-        document["ungapped"] = await _under(ungapped, settings, request, sets, generators, judges)
-    return document
+    return document if len(parts) == 1 else {**document, "ungapped": parts[1]}
+
+
+async def _histories(settings: Settings, request: Request) -> dict[str, Histories]:
+    sets: dict[str, Histories] = {
+        str(path): _sampled(read_histories(path).histories, request) for path in request.histories
+    }
+    if request.project is None:
+        return sets
+    if settings.database_url is None:
+        raise ConfigurationError("Set BUMP_DATABASE_URL, or start `bump up` first.")
+    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
+    setting = request.setting
+    try:
+        found = await sample_histories(
+            database,
+            request.project,
+            count=request.users or _USERS_OF_A_PROJECT,
+            min_interactions=setting.min_visible + setting.gap + setting.held_out,
+            history_limit=settings.history_limit,
+            seed=request.seed,
+        )
+    finally:
+        await database.close()
+    if not found:
+        raise ConfigurationError(
+            f"Project {request.project} has no user with enough interactions: hold out less, or "
+            "wait for longer histories."
+        )
+    return {**sets, f"project {request.project}": found}
 
 
 async def _under(
@@ -83,17 +116,19 @@ async def _under(
     request: Request,
     sets: Mapping[str, Histories],
     generators: Sequence[str],
-    judges: Sequence[str],
 ) -> dict[str, Any]:
+    """What came of the generators under every judge in one setting."""
+    judges = list(dict.fromkeys(_split(request.judges)))
+    embed = load_encoder().embed if setting.hard else None
     try:
-        batches = {name: _prepared(name, sets[name], setting, request.seed) for name in sets}
+        batches = {name: _prepared(name, sets[name], setting, request.seed, embed) for name in sets}
         outcomes = {}
         with _progress(batches.values(), len(generators) * (1 + len(judges))) as advance:
             for name, batch in batches.items():
                 evaluation = Evaluation(batch, setting, request.seed, Kept(request.resume), advance)
                 outcomes[name] = await evaluation.run(
                     _entrants(generators, batch, settings, request.seed),
-                    [_open_judge(judge, batch) for judge in judges],
+                    [open_judge(judge, batch.visible_texts()) for judge in judges],
                 )
     except (JudgeFailed, NoProfiles, UnreadableProfiles) as error:
         raise ConfigurationError(str(error)) from error
@@ -122,18 +157,21 @@ def _document(
     return document
 
 
-def _listed(names: str, known: Sequence[str], what: str, also: Sequence[str]) -> list[str]:
-    """The comma list `names`, each once, `all` spelt out. Raises ConfigurationError."""
-    asked = [name.strip() for name in names.split(",") if name.strip()]
-    spelt = [each for name in asked for each in (known if name == "all" else (name,))]
-    for name in spelt:
-        if name not in known and name not in also and not (also and name.startswith(_FILE)):
-            raise ConfigurationError(
-                f"Unknown {what} {name!r}: use all, {', '.join((*known, *also))}."
-            )
-    if not spelt:
-        raise ConfigurationError(f"Name at least one {what}: all, {', '.join((*known, *also))}.")
-    return list(dict.fromkeys(spelt))
+def _named(generators: str) -> list[str]:
+    """The comma list, each once, `all` spelt out. Raises ConfigurationError for an unknown name."""
+    asked = [each for n in _split(generators) for each in (GENERATORS if n == "all" else (n,))]
+    known = (*GENERATORS, "llm")
+    unknown = [name for name in asked if name not in known and not name.startswith(_FILE)]
+    if unknown or not asked:
+        raise ConfigurationError(
+            f"There is no generator {unknown[0] if unknown else ''!r}: take all, {_FILE}PATH, or "
+            f"some of {', '.join(known)}."
+        )
+    return list(dict.fromkeys(asked))
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _sampled(histories: Histories, request: Request) -> Histories:
@@ -143,9 +181,11 @@ def _sampled(histories: Histories, request: Request) -> Histories:
     return {user_id: histories[user_id] for user_id in chosen}
 
 
-def _prepared(name: str, histories: Histories, setting: Setting, seed: int) -> Batch:
+def _prepared(
+    name: str, histories: Histories, setting: Setting, seed: int, embed: Embed | None
+) -> Batch:
     try:
-        return prepare(histories, setting, seed=seed)
+        return prepare(histories, setting, seed=seed, embed=embed)
     except (HistoriesTooShort, BatchTooSmall) as error:
         raise ConfigurationError(f"{name}: {error}") from error
 
@@ -166,10 +206,6 @@ def _entrant(name: str, batch: Batch, settings: Settings) -> Entrant:
     extractive = ExtractiveGenerator(settings.profile_tokens)
     identity = f"untrained, {settings.profile_tokens} tokens"
     return generator_entrant(name, extractive, batch.population, identity=identity)
-
-
-def _open_judge(name: str, batch: Batch) -> Judge:
-    return LexicalJudge(batch.visible_texts())
 
 
 @contextmanager

@@ -1,22 +1,24 @@
 """What `bump evaluate` says to people: a table, best first, and a plot."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from service.errors import ConfigurationError
 from service.evaluation.report import Row
 
-_NUMBERS = ("total", "forward", "backward", "AUC", "copied", "tokens", "over the best baseline")
+_COLUMNS = ("generator", "total", "fwd", "bwd", "AUC", "copy", "tok", "over best")
 _COLOURS = ("#2a7f62", "#31688e", "#c2452d", "#8a8f98")
 
 
 def tables(document: Mapping[str, Any]) -> list[Table]:
-    """The primary setting, and the ungapped one where it was asked for."""
+    """The primary setting, and the ungapped one where it was asked for; judge by judge."""
     parts = [document, *filter(None, [document.get("ungapped")])]
-    return [_table(part) for part in parts]
+    return [table for part in parts for table in _tables(part)]
 
 
 def notes(document: Mapping[str, Any]) -> list[str]:
@@ -85,21 +87,24 @@ def by_total(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (judges.index(row["judge"]), -row["total"]["mean"]))
 
 
-def _table(part: Mapping[str, Any]) -> Table:
+def _tables(part: Mapping[str, Any]) -> list[Table]:
+    """One for each judge."""
+    ordered = by_total(part["rows"])
+    return [_table(part, judge, list(rows)) for judge, rows in groupby(ordered, _judge)]
+
+
+def _table(part: Mapping[str, Any], judge: str, rows: Sequence[Row]) -> Table:
     setting, chance = part["setting"], part["chance"]
     negatives = "time-matched" if setting["time_matched"] else "random"
-    table = Table(
-        title=f"P = {setting['held_out']}, K = {setting['negatives']}, gap {setting['gap']}, "
-        f"{negatives} negatives{', BUMP+' if setting['hard'] else ''}; chance "
-        f"{chance['total']:.3f} = {chance['forward']:.3f} + {chance['backward']:.3f}",
-        title_justify="left",
+    title = (
+        f"{judge}, {rows[0]['users']} users, P = {setting['held_out']}, "
+        f"K = {setting['negatives']} {negatives}, gap {setting['gap']}"
+        f"{', BUMP+' if setting['hard'] else ''}; chance {chance['total']:.3f}"
     )
-    table.add_column("judge")
-    table.add_column("generator", overflow="fold")
-    for name in _NUMBERS:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("users", justify="right")
-    for row in by_total(part["rows"]):
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in _COLUMNS:
+        table.add_column(name, justify="right" if name != "generator" else "left", no_wrap=True)
+    for row in rows:
         table.add_row(*_cells(row))
     return table
 
@@ -107,18 +112,21 @@ def _table(part: Mapping[str, Any]) -> Table:
 def _cells(row: Row) -> list[str]:
     against = row.get("against_best_baseline")
     return [
-        row["judge"],
         row["generator"],
-        _interval(row["total"]),
+        _spread(row["total"]),
         *(f"{row[name]['mean']:.3f}" for name in ("forward", "backward")),
-        f"{row['auc']:.3f}",
+        f"{row['auc']:.2f}",
         f"{row['copy_rate']:.0%}",
         f"{row['tokens']:.0f}",
-        _interval(against, "+.3f") if against else "",
-        str(row["users"]),
+        f"{_spread(against, '+.3f')}" if against else "",
     ]
 
 
-def _interval(values: Mapping[str, float], form: str = ".3f") -> str:
-    low, mean, high = (format(values[name], form) for name in ("low", "mean", "high"))
-    return f"{mean} [{low}, {high}]"
+def _spread(interval: Mapping[str, float], form: str = ".3f") -> str:
+    """The mean and half of its interval's width."""
+    half = (interval["high"] - interval["low"]) / 2
+    return f"{format(interval['mean'], form)} ±{half:.3f}"
+
+
+def _judge(row: Row) -> str:
+    return str(row["judge"])

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from service.bump.batch import Example
 from service.bump.judge import Judge
 from service.bump.setting import Setting
 from service.errors import BumpError
@@ -69,8 +70,7 @@ class Evaluation:
         self.advance(len(written))
         free = asyncio.Semaphore(_WRITTEN_AT_ONCE)
 
-        async def write(position: int) -> None:
-            example = self.batch.examples[position]
+        async def write(example: Example) -> None:
             async with free:
                 text = await entrant.write(example)
             if text is not None:
@@ -78,10 +78,8 @@ class Evaluation:
                 self.kept.add_profile(key, example.user_id, text)
             self.advance(1)
 
-        async with asyncio.TaskGroup() as group:
-            for position, example in enumerate(self.batch.examples):
-                if example.user_id not in written:
-                    group.create_task(write(position))
+        missing = [e for e in self.batch.examples if e.user_id not in written]
+        await asyncio.gather(*map(write, missing))
         if not written:
             raise NoProfiles(
                 f"{entrant.name} wrote no profile of any of {len(self.batch.examples)} users."
