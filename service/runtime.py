@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from service.generators.generator import Generator
 
 JUDGES = ("lexical", "embedding")
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 
 @dataclass(frozen=True, slots=True)
