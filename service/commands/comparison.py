@@ -1,7 +1,7 @@
 """Generators side by side under judges, over sets of histories: what every report is made of."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.bump.batch import BatchTooSmall
+from service.bump.judge import Judge, JudgeFailed
 from service.bump.setting import Setting
 from service.config import Settings
 from service.errors import ConfigurationError
@@ -24,7 +25,7 @@ from service.evaluation.entrants import (
 from service.evaluation.preparation import Batch, Embed, Histories, HistoriesTooShort, prepare
 from service.evaluation.report import chances, pooled, rows
 from service.evaluation.resuming import Kept
-from service.evaluation.scoring import Advance, Evaluation, JudgeFailed, NoProfiles, Outcome
+from service.evaluation.scoring import Advance, Evaluation, NoProfiles, Outcome
 from service.generators.extractive import ExtractiveGenerator
 from service.judges.encoder import load_encoder
 from service.runtime import open_generator, open_judge
@@ -55,11 +56,13 @@ async def compare_generators(
         outcomes = {}
         with _progress(batches.values(), len(generators) * (1 + len(judges))) as advance:
             for name, batch in batches.items():
-                evaluation = Evaluation(batch, setting, seed, Kept(resume), advance)
-                outcomes[name] = await evaluation.run(
-                    _entrants(generators, batch, settings, seed),
-                    [open_judge(judge, batch.visible_texts()) for judge in judges],
+                evaluation = Evaluation(
+                    batch, setting, seed, Kept(resume), advance, judged_by=str(settings.judge_model)
                 )
+                async with _opened(judges, settings, batch) as opened:
+                    outcomes[name] = await evaluation.run(
+                        _entrants(generators, batch, settings, seed), opened
+                    )
     except (JudgeFailed, NoProfiles, UnreadableProfiles) as error:
         raise ConfigurationError(str(error)) from error
     return _document(setting, batches, outcomes, seed)
@@ -94,6 +97,18 @@ def _prepared(
         return prepare(histories, setting, seed=seed, embed=embed)
     except (HistoriesTooShort, BatchTooSmall) as error:
         raise ConfigurationError(f"{name}: {error}") from error
+
+
+@asynccontextmanager
+async def _opened(
+    names: Sequence[str], settings: Settings, batch: Batch
+) -> AsyncIterator[list[Judge]]:
+    async with AsyncExitStack() as stack:
+        judges = []
+        for name in names:
+            judges.append(open_judge(name, settings, batch.visible_texts()))
+            stack.push_async_callback(judges[-1].close)
+        yield judges
 
 
 def _entrants(names: Sequence[str], batch: Batch, settings: Settings, seed: int) -> list[Entrant]:
