@@ -283,6 +283,12 @@ class TestBadInput:
         with pytest.raises(ConfigurationError, match="There is no judge 'oracle'"):
             await evaluated(file, judges="oracle")
 
+    async def test_a_judge_that_nobody_serves(self, file: Path) -> None:
+        nowhere = Settings(_env_file=None, judge_url="http://127.0.0.1:1/v1", judge_model="m")
+        said = "The judge listwise failed on the profiles of empty: .* no answer after 3 attempts"
+        with pytest.raises(ConfigurationError, match=said):
+            await evaluated(file, judges="listwise", settings=nowhere)
+
     async def test_a_model_without_an_endpoint(self, file: Path) -> None:
         with pytest.raises(ConfigurationError, match="needs BUMP_GENERATOR_URL"):
             await evaluated(file, generators="llm")
