@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 JUDGES = ("lexical", "embedding", "listwise", "likelihood")
 Client = TypeVar("Client", ChatClient, ScoringClient)
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 
 @dataclass(frozen=True, slots=True)
