@@ -12,7 +12,7 @@ from service.commands.evaluate import Request, evaluate
 from service.config import Settings
 from tests.acceptance.test_real_histories import HISTORIES
 
-USERS_A_SET = 120
+USERS_A_SET = 80
 
 pytestmark = pytest.mark.slow
 
