@@ -279,9 +279,7 @@ class TestBadInput:
 
     async def test_a_judge_that_nobody_serves(self, file: Path) -> None:
         nowhere = Settings(_env_file=None, judge_url="http://127.0.0.1:1/v1", judge_model="m")
-        said = (
-            "The judge listwise failed on the profiles of keywords: .* no answer after 3 attempts"
-        )
+        said = "The judge listwise failed on the profiles of keywords: .* no answer after 3"
         with pytest.raises(ConfigurationError, match=said):
             await evaluated(file, judges="listwise", settings=nowhere)
 
