@@ -6,6 +6,7 @@ has them `table` ({"columns": […], "rows": [[…]]}) and `curves` ({label: [[s
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -50,24 +51,24 @@ def write(measured: Mapping[str, Any], training: Sequence[Mapping[str, Any]], do
 
 
 def _introduction(measured: Mapping[str, Any]) -> str:
-    primary = measured["settings"]["primary"]
+    primary, versions = measured["settings"]["primary"], measured["versions"]
     setting, chance = primary["setting"], primary["chance"]
     users = ", ".join(f"{part['histories']} {part['users']}" for part in primary["sets"])
-    code = measured["versions"]["code"]
-    return f"""# Results
-
-How good profiles are on five sets of real histories, measured without a label; how to read the
-numbers is in [evaluation.md](evaluation.md). `make results` writes this page. The histories are
-not part of the project. Version {measured["versions"]["bump"]}, code {code}, seed
-{measured["seed"]}.
-
-A profile is to pick out the user's {setting["held_out"]} newest interactions among
-{setting["negatives"]} of other users (forward), and each of these the profile among
-{setting["negatives"]} of other users (backward). The {setting["gap"]} interactions before them are
-seen by nobody, and the others are those nearest in time. A profile that says nothing earns
-{chance["forward"]:.3f} + {chance["backward"]:.3f} = {chance["total"]:.3f}; a perfect one 2.
-Behind ± stands half of the 95 % bootstrap interval over users. Users who were evaluated, none of
-whom anything was trained on: {users}."""
+    paragraphs = (
+        "How good profiles are on five sets of real histories, measured without a label; how to "
+        "read the numbers is in [evaluation.md](evaluation.md). `make results` writes this page. "
+        f"The histories are not part of the project. Version {versions['bump']}, code "
+        f"{versions['code']}, seed {measured['seed']}.",
+        f"A profile is to pick out the user's {setting['held_out']} newest interactions among "
+        f"{setting['negatives']} of other users (forward), and each of these the profile among "
+        f"{setting['negatives']} of other users (backward). The {setting['gap']} interactions "
+        "before them are seen by nobody, and the others are those nearest in time. A profile that "
+        f"says nothing earns {chance['forward']:.3f} + {chance['backward']:.3f} = "
+        f"{chance['total']:.3f}; a perfect one 2. Behind ± stands half of the 95 % bootstrap "
+        "interval over users.",
+        f"Users who were evaluated, none of whom anything was trained on: {users}.",
+    )
+    return "\n\n".join(("# Results", *(fill(paragraph, 100) for paragraph in paragraphs)))
 
 
 def _pooled(part: Mapping[str, Any], judge: str) -> str:
