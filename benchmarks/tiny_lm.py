@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 VOCABULARY = 4_096
 CONTEXT_TOKENS = 640
 BLOCK_TOKENS = 512
-BLOCKS_A_STEP = 16
+BLOCKS_A_STEP = 8
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = """\
 {%- for message in messages if message['role'] != 'system' -%}

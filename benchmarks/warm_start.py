@@ -16,8 +16,8 @@ from service.domain.prompts import profile_request
 from service.generators.extractive import write_draft
 from service.generators.population import Population
 
-HISTORY_TOKENS = 450
-HISTORY_LIMIT = 10
+HISTORY_TOKENS = 400
+HISTORY_LIMIT = 8
 PROFILE_TOKENS = 60
 _TITLE_CHARS = 90
 _EVIDENCE = 3
@@ -52,7 +52,7 @@ def pairs_of_posts(
     for _ in range(count):
         post = chance.choice(posts)
         sentences = [s.strip() for s in post.replace("\n", ". ").split(". ") if len(s) > 20]
-        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(3, 7)]]
+        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(3, 6)]]
         texts = own + chance.choices(titles, k=HISTORY_LIMIT - len(own))
         chance.shuffle(texts)
         yield from _pair(_at_random_times(texts, chance), population)
