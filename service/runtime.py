@@ -1,5 +1,6 @@
 """Builds one process's resources from Settings. Besides the commands, nothing else reads them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from service.flows.read_profile import ProfileReader
 from service.llm.client import ChatClient
 
 if TYPE_CHECKING:
+    from service.bump.judge import Judge
     from service.generators.generator import Generator
 
+JUDGES = ("lexical", "embedding")
 SCHEMA_REVISION = "0002"
 
 
@@ -94,6 +97,24 @@ def open_generator(settings: Settings) -> "Generator":
         max_tokens=settings.profile_tokens,
         history_tokens=settings.generator_history_tokens,
     )
+
+
+def open_judge(name: str, population: Iterable[str]) -> "Judge":
+    """`lexical` or `embedding`; `population` holds texts of the project, none of those ranked.
+
+    Raises ConfigurationError for another name, and where the judge lacks what it needs.
+    """
+    # Here, for a judge brings its model's libraries along.
+    if name == "lexical":
+        from service.judges.lexical import LexicalJudge
+
+        return LexicalJudge(population)
+    if name == "embedding":
+        from service.judges.embedding import EmbeddingJudge
+        from service.judges.encoder import load_encoder
+
+        return EmbeddingJudge(load_encoder())
+    raise ConfigurationError(f"There is no judge {name!r}: take one of {', '.join(JUDGES)}.")
 
 
 def regeneration_policy(settings: Settings, priority: int = PRIORITY_INGEST) -> RegenerationPolicy:

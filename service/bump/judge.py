@@ -3,22 +3,47 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Protocol
 
 # Scores of one question, by candidate; higher is better.
 Scores = Sequence[float]
 
 
+class Direction(StrEnum):
+    """Forward: a profile ranks interactions. Backward: an interaction ranks profiles."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """Which of `candidates` belong to `query`? Which ones do is not for the judge to see.
 
-    `group` names the questions that are compared with one another, as a user's rollouts are.
+    The `direction` says which side holds profiles. `group` names the questions that are compared
+    with one another, as a user's rollouts are.
     """
 
     query: str
     candidates: tuple[str, ...]
+    direction: Direction
     group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a judge has done since it was made.
+
+    `calls`: requests to an endpoint, or questions where the judge runs in this process.
+    `tokens`: what its model has read and written; 0 without a model.
+    """
+
+    calls: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.calls + other.calls, self.tokens + other.tokens)
 
 
 class Judge(Protocol):
@@ -31,6 +56,9 @@ class Judge(Protocol):
     def sees_order(self) -> bool:
         """Whether its answer may depend on the order of the candidates, as a listwise LLM's."""
         ...
+
+    @property
+    def cost(self) -> Cost: ...
 
     async def score(self, questions: Sequence[Question]) -> list[Scores]:
         """The scores of every question, asked in one round."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from service.bump.batch import Example, Negatives
-from service.bump.judge import Question, Scores
+from service.bump.judge import Direction, Question, Scores
 from service.bump.reward import (
     TARGET_TOKENS,
     Reward,
@@ -26,8 +26,8 @@ def profile_questions(
     strangers = tuple(interaction.text for interaction in negatives.interactions)
     profiles = (profile, *others)
     return [
-        Question(profile, held_out + strangers, group=example.user_id),
-        *(Question(text, profiles, group=example.user_id) for text in held_out),
+        Question(profile, held_out + strangers, Direction.FORWARD, group=example.user_id),
+        *(Question(text, profiles, Direction.BACKWARD, group=example.user_id) for text in held_out),
     ]
 
 

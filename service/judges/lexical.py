@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import log
 
-from service.bump.judge import Question, Scores
+from service.bump.judge import Cost, Question, Scores
 
 # Robertson and Zaragoza, The Probabilistic Relevance Framework (2009): usual values.
 _K1 = 1.2
@@ -31,6 +31,7 @@ class LexicalJudge:
     sees_order = False
 
     def __init__(self, population: Iterable[str]) -> None:
+        self.cost = Cost()
         self._texts_with: Counter[str] = Counter()
         self._texts = 0
         for text in population:
@@ -38,6 +39,7 @@ class LexicalJudge:
             self._texts += 1
 
     async def score(self, questions: Sequence[Question]) -> list[Scores]:
+        self.cost += Cost(calls=len(questions))
         return await asyncio.to_thread(lambda: [self._ranked(question) for question in questions])
 
     def _ranked(self, question: Question) -> Scores:

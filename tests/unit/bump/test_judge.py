@@ -1,13 +1,14 @@
 """Order debiasing: every order is asked in one round, and scores find back to their candidates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from service.bump.judge import Question, Scores, ask
+from service.bump.judge import Cost, Direction, Question, Scores, ask
 
 POOL = tuple(f"candidate {number}" for number in range(9))
-QUESTION = Question("query", POOL, group="ana")
+QUESTION = Question("query", POOL, Direction.FORWARD, group="ana")
 
 
 class FirstIsBest:
@@ -18,6 +19,10 @@ class FirstIsBest:
     def __init__(self, *, sees_order: bool = True) -> None:
         self.sees_order = sees_order
         self.rounds: list[list[Question]] = []
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(calls=sum(map(len, self.rounds)))
 
     async def score(self, questions: Sequence[Question]) -> list[Scores]:
         self.rounds.append(list(questions))
@@ -59,8 +64,8 @@ async def test_the_orders_differ_and_hold_every_candidate() -> None:
 
 async def test_the_questions_of_a_group_are_asked_in_the_same_orders() -> None:
     judge = FirstIsBest()
-    rollouts = [Question(f"rollout {number}", POOL, group="ana") for number in range(3)]
-    await ask(judge, [*rollouts, Question("query", POOL, group="ben")], orders=2, seed=1)
+    rollouts = [replace(QUESTION, query=f"rollout {number}") for number in range(3)]
+    await ask(judge, [*rollouts, replace(QUESTION, group="ben")], orders=2, seed=1)
     asked = [tuple(q.candidates for q in judge.rounds[0][at : at + 2]) for at in (0, 2, 4, 6)]
     assert asked[0] == asked[1] == asked[2] != asked[3]
 

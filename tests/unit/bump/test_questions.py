@@ -3,6 +3,7 @@
 import pytest
 
 from service.bump.batch import Example, Negatives
+from service.bump.judge import Direction
 from service.bump.questions import own_above_stranger, profile_questions, profile_reward
 from service.bump.ranking import chance, gain
 from tests.unit.bump.test_batch import interaction
@@ -13,11 +14,12 @@ FORWARD, *BACKWARD = profile_questions(ANA, NEGATIVES, "ana's", ["ben's", "cem's
 
 
 def test_forward_asks_the_profile_for_its_users_next_interactions() -> None:
-    assert FORWARD.query == "ana's"
+    assert (FORWARD.direction, FORWARD.query) == (Direction.FORWARD, "ana's")
     assert FORWARD.candidates == ("next 1", "next 2", "other 1", "other 2")
 
 
 def test_backward_asks_each_of_them_for_the_profile() -> None:
+    assert {question.direction for question in BACKWARD} == {Direction.BACKWARD}
     assert [question.query for question in BACKWARD] == ["next 1", "next 2"]
     assert {question.candidates for question in BACKWARD} == {("ana's", "ben's", "cem's")}
 

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bump.judge import Question
+from service.bump.judge import Cost, Direction, Question
 from service.judges.lexical import LexicalJudge
 
 POPULATION = ["bread and tea", "bread and jam", "tea and milk", "and so on"]
 
+QUESTION = Question("jam", ("jam", "tea"), Direction.FORWARD, group="ana")
+
 
 async def scores(query: str, *candidates: str) -> list[float]:
-    question = Question(query, candidates, group="ana")
+    question = Question(query, candidates, Direction.FORWARD, group="ana")
     (found,) = await LexicalJudge(POPULATION).score([question])
     return list(found)
 
@@ -56,5 +58,12 @@ async def test_any_texts_get_finite_scores_of_at_least_0(query: str, candidates:
 
 
 async def test_an_empty_population_still_ranks() -> None:
-    (found,) = await LexicalJudge([]).score([Question("jam", ("jam", "tea"), group="ana")])
+    (found,) = await LexicalJudge([]).score([QUESTION])
     assert found[0] > found[1]
+
+
+async def test_it_counts_questions_and_no_tokens() -> None:
+    judge = LexicalJudge(POPULATION)
+    await judge.score([QUESTION] * 3)
+    await judge.score([QUESTION])
+    assert judge.cost == Cost(calls=4, tokens=0)
