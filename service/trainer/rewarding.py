@@ -98,12 +98,14 @@ async def reward_rollouts(
     *,
     orders: int,
     seed: int,
+    standing: Mapping[str, str] | None = None,
     terms: Terms | None = None,
     target_tokens: int = TARGET_TOKENS,
 ) -> StepRewards:
     """The rewards of `rollouts`; those of a user without `negatives` are not judged.
 
-    `examples` are the users of the step, and every user named in `negatives` has a rollout in it.
+    `standing` are the profiles that others are asked beside, by user id, for every user named in
+    `negatives`; without it each user's first rollout stands, so all must have one in the step.
     Lengths are `estimate_tokens`, the budget that serving and evaluation go by, so that the
     reward means the same for every policy and tokenizer. When the judge fails, users are asked
     about once more, one by one, and who fails again is not judged. Raises JudgeUnavailable when
@@ -111,7 +113,8 @@ async def reward_rollouts(
     """
     terms = terms or Terms()
     by_user = {example.user_id: example for example in examples}
-    standing = {rollout.user_id: rollout.text for rollout in reversed(rollouts)}
+    if standing is None:
+        standing = {rollout.user_id: rollout.text for rollout in reversed(rollouts)}
     places = [at for at, rollout in enumerate(rollouts) if rollout.user_id in negatives]
     asked = {at: _questions(rollouts[at], by_user, negatives, standing) for at in places}
     started = perf_counter()

@@ -9,18 +9,22 @@ from service.domain.profile import Draft
 from service.generators.extractive.candidate import Candidate
 from service.generators.extractive.examples import example_candidates, titles
 from service.generators.extractive.manner import style_candidates
-from service.generators.extractive.phrases import salient_phrases
+from service.generators.extractive.mentions import mention_candidates
+from service.generators.extractive.phrases import Phrase, salient_phrases
+from service.generators.extractive.policy import Floats, Pool, choose, pool_of
 from service.generators.extractive.preferences import (
     categorical_attributes,
     preference_candidates,
 )
+from service.generators.extractive.quotes import quote_candidates
+from service.generators.extractive.reach import reach_of
 from service.generators.extractive.recency import shifts
 from service.generators.extractive.rhythm import rhythm_candidates
-from service.generators.extractive.selection import Weights, select
 from service.generators.extractive.themes import find_themes, theme_candidates
+from service.generators.extractive.weights import UNTRAINED
 from service.generators.extractive.wording import is_conversation
 from service.generators.population import Population
-from service.generators.reading.corpus import fold, read_texts
+from service.generators.reading.corpus import Corpus, fold, read_texts
 
 NAME = "extractive"
 MAX_INTERACTIONS = 200
@@ -44,42 +48,69 @@ class ExtractiveGenerator:
             return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
 
 
-def write_draft(history: Sequence[Interaction], population: Population, max_tokens: int) -> Draft:
+def write_draft(
+    history: Sequence[Interaction],
+    population: Population,
+    max_tokens: int,
+    weights: Floats = UNTRAINED,
+) -> Draft:
     """Write a profile of the newest `MAX_INTERACTIONS` of `history`, whatever its input order.
 
-    The same history and population give the same bytes on every machine. An empty history, or one
-    that shows nothing clear, gives few statements or none.
+    The same history, population and weights give the same bytes on every machine. An empty
+    history, or one that shows nothing clear, gives few statements or none.
     """
-    found = candidates(history, population)
-    return Draft(select(found, Weights(), max_tokens), NAME)
+    pool = find_candidates(history, population)
+    chosen = choose(pool, weights, max_tokens) if pool else []
+    return Draft(tuple(pool.candidates[one].statement for one in chosen) if pool else (), NAME)
 
 
-def candidates(history: Sequence[Interaction], population: Population) -> list[Candidate]:
-    """Everything that could be said of a user, each with its evidence."""
+def find_candidates(history: Sequence[Interaction], population: Population) -> Pool | None:
+    """Everything that could be said of a user, each with its evidence; None for nothing."""
     ordered = sorted(history, key=history_order)[-MAX_INTERACTIONS:]
     if not ordered:
-        return []
+        return None
+    corpus = read_texts([interaction.text for interaction in ordered])
+    distinct = {c.statement.id: c for c in reversed(_candidates(ordered, corpus, population))}
+    candidates = list(reversed(distinct.values()))
+    if not candidates:
+        return None
+    reach = reach_of([c.statement.text for c in candidates], corpus, population)
+    return pool_of(candidates, reach, ordered)
+
+
+def _candidates(
+    ordered: Sequence[Interaction], corpus: Corpus, population: Population
+) -> list[Candidate]:
     attributes = categorical_attributes(ordered, population)
     names = titles(ordered)
     values = [value.name for attribute in attributes for value in attribute.values]
-    salient = salient_phrases(
-        read_texts([interaction.text for interaction in ordered]),
-        population,
-        never_alone={fold(word) for name in (*names, *values) for word in name.split()},
-        conversation=is_conversation([interaction.type for interaction in ordered]),
-    )
     told = {_spaced(value) for value in values}
-    phrases = [phrase for phrase in salient if _spaced(phrase.subject) not in told]
-    changed = shifts(ordered, phrases, attributes)
-    lasting = [phrase for phrase in phrases if phrase.surface not in changed.subjects]
+
+    def phrases(faint: bool) -> list[Phrase]:
+        found = salient_phrases(
+            corpus,
+            population,
+            never_alone={fold(word) for name in (*names, *values) for word in name.split()},
+            conversation=is_conversation([interaction.type for interaction in ordered]),
+            faint=faint,
+        )
+        return [phrase for phrase in found if _spaced(phrase.subject) not in told]
+
+    salient = phrases(faint=False)
+    changed = shifts(ordered, salient, attributes)
+    lasting = [phrase for phrase in salient if phrase.surface not in changed.subjects]
     found = find_themes(lasting, len(ordered))
+    used = {word for phrase in salient for word in phrase.words}
+    faint = [phrase for phrase in phrases(faint=True) if used.isdisjoint(phrase.words)]
     return [
         *theme_candidates(found, ordered),
+        *mention_candidates(faint, ordered),
         *preference_candidates(attributes, ordered, population),
         *changed.candidates,
         *style_candidates(ordered, population),
         *rhythm_candidates(ordered, population),
         *example_candidates(ordered, found, names),
+        *quote_candidates(ordered),
     ]
 
 

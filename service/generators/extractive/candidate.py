@@ -2,12 +2,38 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from service.domain.interaction import Interaction
 from service.domain.profile import Statement, StatementKind, statement_id
 from service.domain.tokens import estimate_tokens
 
 MAX_EVIDENCE = 8
+
+
+class Family(StrEnum):
+    """What made a candidate; finer than the kind of its statement."""
+
+    THEME = "theme"
+    MENTION = "mention"
+    PREFERENCE = "preference"
+    SHIFT = "shift"
+    STYLE = "style"
+    RHYTHM = "rhythm"
+    EXAMPLE = "example"
+    QUOTE = "quote"
+
+
+_KINDS = {
+    Family.THEME: StatementKind.INTEREST,
+    Family.MENTION: StatementKind.INTEREST,
+    Family.PREFERENCE: StatementKind.PREFERENCE,
+    Family.SHIFT: StatementKind.RECENT,
+    Family.STYLE: StatementKind.STYLE,
+    Family.RHYTHM: StatementKind.RHYTHM,
+    Family.EXAMPLE: StatementKind.EXAMPLE,
+    Family.QUOTE: StatementKind.EXAMPLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +56,13 @@ class Features:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     statement: Statement
+    family: Family
     features: Features
     tokens: int
 
 
 def make_candidate(
-    kind: StatementKind,
+    family: Family,
     subject: str,
     text: str,
     history: Sequence[Interaction],
@@ -50,6 +77,7 @@ def make_candidate(
     `support` are all interactions the statement speaks of, `evidence` the ones to show (default:
     the newest of `support`).
     """
+    kind = _KINDS[family]
     shown = sorted(evidence if evidence is not None else support)[-MAX_EVIDENCE:]
     statement = Statement(
         id=statement_id(kind, subject),
@@ -65,4 +93,4 @@ def make_candidate(
         freshness=sum(position >= recent for position in support) / len(support),
         rank=min(1.0, rank / 5),
     )
-    return Candidate(statement, features, estimate_tokens(text))
+    return Candidate(statement, family, features, estimate_tokens(text))

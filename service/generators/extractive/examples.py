@@ -4,21 +4,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.themes import Theme
 from service.generators.extractive.wording import (
     activity,
-    is_conversation,
+    is_quotable,
     listed,
     plain,
     quote,
     quoted,
 )
 from service.generators.reading.attributes import categories, rating
-from service.generators.reading.corpus import fold
-from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
 
 _TITLE_NAMES = ("title", "name", "item", "product", "subject", "label")
 _MAX_TITLE_CHARS = 60
@@ -66,7 +63,7 @@ def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Can
         opening = f"Among the {doing.nouns}" if rank else f"A typical {doing.noun}"
         result.append(
             make_candidate(
-                StatementKind.EXAMPLE,
+                Family.EXAMPLE,
                 f"typical {rank}",
                 f"{opening}: {quote(history[position].text)}.",
                 history,
@@ -90,15 +87,7 @@ def _most_telling(history: Sequence[Interaction], phrases: Sequence[Phrase]) -> 
 
 def _is_quotable(interaction: Interaction) -> bool:
     words = quote(interaction.text)
-    return bool(words) and not _names_somebody(words, interaction.type)
-
-
-def _names_somebody(words: str, kind: str) -> bool:
-    """Whether a quote may hold a name: a given name, or whoever a message begins by addressing."""
-    first, *rest = [fold(word) for word in words.strip('"').split()] or [""]
-    if GIVEN_NAMES.intersection((first, *rest)):
-        return True
-    return is_conversation([kind]) and first not in STOPWORDS | COMMON
+    return bool(words) and is_quotable(words, interaction.type)
 
 
 def _rated(history: Sequence[Interaction], names: dict[str, int]) -> list[Candidate]:
@@ -137,7 +126,7 @@ def _about(
     rank: int,
 ) -> Candidate:
     return make_candidate(
-        StatementKind.EXAMPLE,
+        Family.EXAMPLE,
         subject,
         text,
         history,

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.preferences import MIN_USERS
 from service.generators.extractive.wording import activity, article, percent, plain, quoted
 from service.generators.population import Population
@@ -71,7 +70,7 @@ def _habit(
     nouns = activity([history[position].type for position in written]).nouns
     against = "" if z is None else f", where {percent(float(usual[habit]))} is usual"
     return make_candidate(
-        StatementKind.STYLE,
+        Family.STYLE,
         habit.name,
         f"{_HABITS[habit]} ({percent(share)} of {nouns}{against}).",
         history,
@@ -97,7 +96,7 @@ def _length(
     noun = activity([history[position].type for position in written]).noun
     how = "Writes at length" if z[Style.WORDS] > 0 else "Keeps it short"
     return make_candidate(
-        StatementKind.STYLE,
+        Family.STYLE,
         "length",
         f"{how}: about {words} words {article(noun)} {noun}, where others write {others}.",
         history,
@@ -123,7 +122,7 @@ def _openings(history: Sequence[Interaction], written: Sequence[int]) -> Candida
     nouns = activity([history[position].type for position in written]).nouns
     support = sorted({position for opening in frequent for position in uses[opening]})
     return make_candidate(
-        StatementKind.STYLE,
+        Family.STYLE,
         "opening",
         f"Usually opens {nouns} with the area they touch, most often {quoted(named)}.",
         history,

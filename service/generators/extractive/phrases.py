@@ -32,7 +32,7 @@ _MIN_USERS_TO_TELL_NAMES, _MAX_USERS_OF_A_NAME = 10, 3
 _MIN_STEM, _SAME_STEM = 5, 0.6
 _MIN_LOG_LIFT = 0.7
 # Log-likelihood ratio from which a phrase is no accident of a small sample.
-_MIN_SCORE = 4.0
+_MIN_SCORE, _MIN_SCORE_IF_FAINT = 4.0, 1.0
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -87,16 +87,18 @@ def salient_phrases(
     population: Population,
     never_alone: Collection[str] = (),
     conversation: bool = False,
+    faint: bool = False,
 ) -> list[Phrase]:
     """Phrases (at most `MAX_PHRASES`) that set the texts of one user apart, strongest first.
 
     No two share a word. `never_alone` are folded words that only count in the company of
-    others. In a `conversation`, words that open
-    texts and that hardly anybody else uses are taken for names of those spoken to.
+    others. In a `conversation`, words that open texts and that hardly anybody else uses are taken
+    for names of those spoken to. `faint` phrases may come up a single time.
     """
     if not len(corpus.words):
         return []
-    minimum = 1 if corpus.size < 4 else 2 if corpus.size < 30 else 3
+    minimum = 1 if faint or corpus.size < 4 else 2 if corpus.size < 30 else 3
+    min_score = _MIN_SCORE_IF_FAINT if faint else _MIN_SCORE
     allowed = corpus.content & wordlike(corpus) & ~_listed(corpus, GIVEN_NAMES)
     if conversation and population.users >= _MIN_USERS_TO_TELL_NAMES:
         _, users = population.word_rates(corpus.hashes)
@@ -114,7 +116,7 @@ def salient_phrases(
         _kept(grams[0], subject, subject),
         *(_kept(gram, names.starts, names.ends) for gram in grams[1:]),
     ]
-    scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum)]
+    scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum, min_score)]
     scored.sort(key=lambda phrase: (-phrase.score, phrase.words))
     return _distinct(corpus, scored[:_POOL])
 
@@ -218,13 +220,13 @@ def _uses(keys: Index, texts: Index, size: int) -> tuple[Index, Index, Index]:
     return distinct, phrases.astype(np.int64), uses % (size + 1)
 
 
-def _scored(corpus: Corpus, grams: _Grams, minimum: int) -> list[Phrase]:
+def _scored(corpus: Corpus, grams: _Grams, minimum: int, min_score: float) -> list[Phrase]:
     counts = grams.counts
     rates = counts / corpus.size
     lifts = np.log(np.maximum(rates, 1e-9) / grams.background)
     absent = np.maximum(1 - rates, 1e-9) / np.maximum(1 - grams.background, 1e-9)
     scores = counts * lifts + (corpus.size - counts) * np.log(absent)
-    best = np.flatnonzero((counts >= minimum) & (lifts > _MIN_LOG_LIFT) & (scores > _MIN_SCORE))
+    best = np.flatnonzero((counts >= minimum) & (lifts > _MIN_LOG_LIFT) & (scores > min_score))
     best = best[np.argsort(-scores[best], kind="stable")][:_POOL]
     order = np.argsort(grams.phrases, kind="stable")
     edges = np.searchsorted(grams.phrases[order], np.arange(len(grams.words) + 1))

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.wording import activity, listed, percent, plain, plural, spoken
 from service.generators.population import Population
 from service.generators.reading.attributes import DECADE, categories, rating
@@ -253,7 +252,7 @@ def _strictness(history: Sequence[Interaction], population: Population) -> Candi
         return None
     how = "generously" if step > 0 else "strictly"
     return make_candidate(
-        StatementKind.PREFERENCE,
+        Family.PREFERENCE,
         "rating level",
         f"Rates {how}: {mean:.1f} on average, where {usual.mean_rating:.1f} is usual.",
         history,
@@ -278,7 +277,7 @@ def _about(
 ) -> Candidate:
     support = sorted({position for value in values for position in value.texts})
     return make_candidate(
-        StatementKind.PREFERENCE,
+        Family.PREFERENCE,
         f"{attribute.name} {aspect}",
         text,
         history,

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.preferences import Attribute
 from service.generators.extractive.wording import activity, listed, spoken
@@ -106,7 +105,7 @@ def _new_candidate(
     )
     distinctiveness = named[0].ratio / _FULL_RATIO
     return make_candidate(
-        StatementKind.RECENT, "new", text, history, late, distinctiveness=distinctiveness, rank=0
+        Family.SHIFT, "new", text, history, late, distinctiveness=distinctiveness, rank=0
     )
 
 
@@ -121,7 +120,7 @@ def _gone_candidate(
     )
     distinctiveness = named[0].ratio / _FULL_RATIO
     return make_candidate(
-        StatementKind.RECENT, "gone", text, history, texts, distinctiveness=distinctiveness, rank=1
+        Family.SHIFT, "gone", text, history, texts, distinctiveness=distinctiveness, rank=1
     )
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.wording import percent
 from service.generators.population import Population, active_hours
 
@@ -60,7 +59,7 @@ def _hours(
         if (interaction.occurred_at.astimezone(UTC).hour - start) % 24 < _WINDOW
     ]
     return make_candidate(
-        StatementKind.RHYTHM,
+        Family.RHYTHM,
         "hours",
         text,
         history,
@@ -87,7 +86,7 @@ def _weekends(
     how = "Hardly ever" if rarely else "Mostly"
     text = f"{how} active at weekends ({percent(share)} of active days)."
     return make_candidate(
-        StatementKind.RHYTHM,
+        Family.RHYTHM,
         "weekends",
         text if share else "Never active at weekends.",
         history,

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.interaction import Interaction
-from service.domain.profile import StatementKind
-from service.generators.extractive.candidate import Candidate, make_candidate
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.wording import (
     NEUTRAL,
@@ -108,7 +107,7 @@ def _loose_theme(phrases: Sequence[Phrase], group: Sequence[int], uses: NDArray[
 def _candidate(theme: Theme, rank: int, history: Sequence[Interaction]) -> Candidate:
     lift = float(np.mean([phrase.log_lift for phrase in theme.phrases]))
     return make_candidate(
-        StatementKind.INTEREST,
+        Family.THEME,
         theme.phrases[0].subject,
         _sentence(theme, rank, history),
         history,

@@ -5,6 +5,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from service.generators.reading.corpus import fold
+from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
+
 MAX_QUOTE_CHARS = 80
 _MIN_QUOTE_CHARS, _ENOUGH_QUOTE_CHARS = 12, 30
 
@@ -129,7 +132,7 @@ def plain(text: str) -> str:
     return " ".join(kept.replace('"', "'").split())
 
 
-def quote(text: str) -> str:
+def quote(text: str, max_chars: int = MAX_QUOTE_CHARS) -> str:
     """The start of `text` in double quotes, cut where a sentence or word ends; "" if too short."""
     first_line = next(filter(None, (plain(line) for line in text[:2_000].splitlines())), "")
     cut = first_line
@@ -137,7 +140,15 @@ def quote(text: str) -> str:
         if sentence_end.start() >= _ENOUGH_QUOTE_CHARS:
             cut = first_line[: sentence_end.start()]
             break
-    if len(cut) > MAX_QUOTE_CHARS:
-        start = cut[: MAX_QUOTE_CHARS - 1]
+    if len(cut) > max_chars:
+        start = cut[: max_chars - 1]
         cut = (start.rpartition(" ")[0] or start).rstrip(" ,;:-") + "…"
     return f'"{cut.rstrip(" .,;:-")}"' if len(cut) >= _MIN_QUOTE_CHARS else ""
+
+
+def is_quotable(words: str, kind: str) -> bool:
+    """Whether a quote holds no name: no given name, nor whoever a message begins by addressing."""
+    first, *rest = [fold(word) for word in words.strip('"').split()] or [""]
+    if GIVEN_NAMES.intersection((first, *rest)):
+        return False
+    return not is_conversation([kind]) or first in STOPWORDS | COMMON
