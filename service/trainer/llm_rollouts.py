@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import PartialState
 
 from service.bump.batch import Example
-from service.domain.interaction import history_order
+from service.domain.interaction import Interaction, history_order
 from service.domain.profile import render_text
 from service.domain.prompts import profile_request
 from service.generators.llm import UnusableAnswer, read_answer
@@ -39,7 +39,7 @@ def profile_text(answer: str, example: Example, *, history_limit: int) -> str:
         return ""
 
 
-def _read(example: Example, history_limit: int) -> list[Any]:
+def _read(example: Example, history_limit: int) -> list[Interaction]:
     return sorted(example.visible, key=history_order)[-history_limit:]
 
 
@@ -84,6 +84,9 @@ class HttpRollouts:
             "completion_ids": [one.answer_ids for one in sampled],
             "logprobs": None,  # one update a step: the trainer's own are those of the sampler
         }
+
+    async def close(self) -> None:
+        await self._server.close()
 
     def _load(self, adapter: str, trainer: Any) -> None:
         state = PartialState()

@@ -19,7 +19,9 @@ def users_of_steps(
     if len(examples) < users:
         raise ValueError(f"A step takes {users} users, and there are {len(examples)}.")
     chance = random.Random(seed)
-    by_time = sorted(examples, key=lambda example: (example.held_out[0].occurred_at, example.user_id))
+    by_time = sorted(
+        examples, key=lambda example: (example.held_out[0].occurred_at, example.user_id)
+    )
     ids = [example.user_id for example in by_time]
     found: list[tuple[str, ...]] = []
     while len(found) < steps:
@@ -33,7 +35,5 @@ def _epoch(ids: Sequence[str], users: int, chance: random.Random) -> list[tuple[
     start = chance.randrange(len(ids))
     circle = [*ids[start:], *ids[:start]]
     # The last step of an epoch is filled up from where the circle began.
-    groups = [
-        tuple((circle[at:] + circle)[:users]) for at in range(0, len(circle), users)
-    ]
+    groups = [tuple((circle[at:] + circle)[:users]) for at in range(0, len(circle), users)]
     return chance.sample(groups, len(groups))
