@@ -130,6 +130,70 @@ def import_(
     raise typer.Exit(1 if report.rejected else 0)
 
 
+@app.command()
+def evaluate(
+    histories: Annotated[
+        list[Path], typer.Option(help="JSON lines, gzip too; repeat for several sets.")
+    ] = [],  # noqa: B006 - typer reads it once
+    project: Annotated[
+        str | None, typer.Option(help="Users of a live project; `default` without --histories.")
+    ] = None,
+    generators: Annotated[
+        str, typer.Option(help="Comma list: all, names of them, llm, file:PATH.")
+    ] = "all",
+    judges: Annotated[str, typer.Option(help="Comma list.")] = "lexical,embedding",
+    held_out: Annotated[int, typer.Option(min=1, help="Newest interactions to pick out (P).")] = 4,
+    negatives: Annotated[int, typer.Option(min=1, help="Others beside them (K).")] = 8,
+    gap: Annotated[int, typer.Option(min=0, help="Interactions before them left out.")] = 4,
+    time_matched: Annotated[
+        bool, typer.Option("--time-matched/--random-negatives", help="Whom to tell from.")
+    ] = True,
+    hard: Annotated[
+        bool, typer.Option(help="BUMP+: the least expected interactions, the likest users.")
+    ] = False,
+    orders: Annotated[int, typer.Option(min=1, help="Shuffles for a listwise judge (M).")] = 2,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
+    users: Annotated[int | None, typer.Option(min=2, help="At most so many of each set.")] = None,
+    also_ungapped: Annotated[
+        bool, typer.Option(help="Also without a gap and with random negatives.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot: .png or .svg.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Keep what is finished here, and go on from it.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure profiles without a label: what they say of what came next."""
+    from service.bump.setting import Setting
+    from service.commands import evaluation_table
+    from service.commands.evaluate import Request, evaluate
+    from service.commands.settings import read_settings, resolve_settings
+
+    request = Request(
+        tuple(histories),
+        project or (None if histories else "default"),
+        generators,
+        judges,
+        Setting(held_out, negatives, gap, time_matched, hard, orders),
+        seed,
+        users,
+        also_ungapped,
+        resume,
+    )
+    settings = resolve_settings(data_dir) if request.project else read_settings()
+    document = _run(evaluate(settings, request))
+    if as_json:
+        _print_json(document)
+    else:
+        for table in evaluation_table.tables(document):
+            _out.print(table)
+    for note in evaluation_table.notes(document):
+        _err.print(note, markup=False, soft_wrap=True)
+    if plot is not None:
+        evaluation_table.plot(document, plot)
+
+
 @keys_app.command("create")
 def keys_create(
     project: Project = "default",

@@ -154,9 +154,9 @@ async def insert_new(
 
 
 async def latest(
-    tx: Transaction, user_id: str, *, revision: int, limit: int
+    tx: Transaction, user_id: str, *, limit: int, revision: int = _LAST_REVISION
 ) -> tuple[Interaction, ...]:
-    """The newest `limit` interactions up to `revision`, oldest first."""
+    """The newest `limit` interactions, oldest first; with `revision`, of what was there then."""
     rows = await tx.fetch(_LATEST, user_id, revision, limit)
     return tuple(Interaction(*row) for row in reversed(rows))
 

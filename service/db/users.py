@@ -54,6 +54,16 @@ _FIND = text(f"select {_COLUMNS} from users where project_id = :project_id and u
 _LOCK = text(
     f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id for update"
 )
+# By a digest: as good as chance, and the same again for the same seed.
+_SAMPLE = text(
+    """
+    select user_id from users
+    where project_id = :project_id and profiling = 'on'
+      and interaction_count >= :min_interactions
+    order by md5(cast(:seed as text) || ':' || user_id), user_id
+    limit :count
+    """
+)
 _SET_PROFILING = text(
     "update users set profiling = :profiling where project_id = :project_id and user_id = :user_id"
 )
@@ -85,6 +95,12 @@ async def lock(tx: Transaction, user_id: str) -> UserRecord | None:
     """The user's row, locked until the transaction ends; None if there is no such user."""
     row = (await tx.execute(_LOCK, user_id=user_id)).one_or_none()
     return UserRecord(*row) if row else None
+
+
+async def sample(tx: Transaction, count: int, *, min_interactions: int, seed: int) -> list[str]:
+    """At most `count` users with so many interactions, none of whom objects to profiling."""
+    rows = await tx.execute(_SAMPLE, count=count, min_interactions=min_interactions, seed=str(seed))
+    return list(rows.scalars())
 
 
 async def set_profiling(tx: Transaction, user_id: str, profiling: str) -> None:

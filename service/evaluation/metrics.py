@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
 _GRAM = 4
@@ -12,13 +13,22 @@ def copy_rate(profile: str, visible: Iterable[str]) -> float:
 
     0 for a profile of fewer than four words: it quotes nothing.
     """
-    grams = list(_grams(profile))
+    grams = [" ".join(words) for words in _grams(_words(profile))]
     if not grams:
         return 0.0
-    seen = {gram for text in visible for gram in _grams(text)}
-    return sum(gram in seen for gram in grams) / len(grams)
+    seen = "\n".join(map(_spaced, visible))
+    return sum(f" {gram} " in seen for gram in grams) / len(grams)
 
 
-def _grams(text: str) -> Iterator[tuple[str, ...]]:
-    words: Sequence[str] = _WORD.findall(text.casefold())
+def _grams(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return zip(*(words[start:] for start in range(_GRAM)), strict=False)
+
+
+# Every generator's profile is looked up in the same texts.
+@lru_cache(maxsize=100_000)
+def _spaced(text: str) -> str:
+    return f" {' '.join(_words(text))} "
+
+
+def _words(text: str) -> Sequence[str]:
+    return _WORD.findall(text.casefold())

@@ -1,25 +1,41 @@
 """Histories → users that can be asked about, with what they are told from."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from service.bump.batch import BatchTooSmall, Example, Negatives, draw_negatives, split
+import numpy as np
+
+from service.bump.batch import (
+    Example,
+    Negatives,
+    Vector,
+    Vectors,
+    centroid,
+    draw_where_possible,
+    least_expected,
+    split,
+)
 from service.bump.setting import Setting
 from service.domain.interaction import Interaction, history_order
 from service.generators.population import Population
 
 Histories = Mapping[str, Sequence[Interaction]]
+# N texts as vectors (N, D).
+Embed = Callable[[Sequence[str]], Vectors]
+
+# BUMP+ picks the held-out interactions among so many times as many of the newest.
+_HARD_WINDOW = 2
 
 
 class HistoriesTooShort(ValueError):
     """No history is long enough for what is to be held out and read."""
 
-    def __init__(self, users: int, setting: Setting) -> None:
-        needed = setting.min_visible + setting.gap + setting.held_out
+    def __init__(self, users: int, setting: Setting, window: int) -> None:
+        needed = setting.min_visible + setting.gap + window
         super().__init__(
             f"None of {users} users has the {needed} interactions with text that this takes "
-            f"({setting.min_visible} to read, a gap of {setting.gap}, {setting.held_out} held "
+            f"({setting.min_visible} to read, a gap of {setting.gap}, {window} held "
             "out): bring longer histories, or hold out less."
         )
 
@@ -42,47 +58,62 @@ class Batch:
         return [i.text for example in self.examples for i in example.visible]
 
 
-def prepare(histories: Histories, setting: Setting, *, seed: int) -> Batch:
+def prepare(
+    histories: Histories, setting: Setting, *, seed: int, embed: Embed | None = None
+) -> Batch:
     """Split every history and draw the negatives; who cannot be asked about is counted.
 
     Interactions without text are left out: a judge has nothing to rank. The same input and seed
-    give the same batch, in the order of user ids. Raises HistoriesTooShort or BatchTooSmall when
-    nobody is left.
+    give the same batch, in the order of user ids. `embed` serves BUMP+ only. Raises
+    HistoriesTooShort or BatchTooSmall when nobody is left, and ValueError when the setting is hard
+    and there is no `embed`.
     """
-    skipped: Counter[str] = Counter()
-    examples = []
-    for user_id in sorted(histories):
-        example = _split(user_id, histories[user_id], setting)
-        if example is None:
-            skipped["history too short"] += 1
-        else:
-            examples.append(example)
-    negatives: dict[str, Negatives] = {}
-    while examples and not negatives:
-        try:
-            negatives = draw_negatives(
-                examples, count=setting.negatives, seed=seed, time_matched=setting.time_matched
-            )
-        except BatchTooSmall as error:
-            if len(error.users) == len(examples):
-                raise
-            lacking = set(error.users)
-            examples = [example for example in examples if example.user_id not in lacking]
-            skipped["too few others with different interactions"] += len(lacking)
+    window = setting.held_out * (_HARD_WINDOW if setting.hard else 1)
+    found = (_split(user_id, histories[user_id], setting, window) for user_id in sorted(histories))
+    examples = [example for example in found if example is not None]
+    skipped = Counter({"history too short": len(histories) - len(examples)})
     if not examples:
-        raise HistoriesTooShort(len(histories), setting)
-    return Batch(tuple(examples), negatives, _population(examples), dict(skipped))
-
-
-def _split(user_id: str, history: Sequence[Interaction], setting: Setting) -> Example | None:
-    told = sorted((i for i in history if i.text.strip()), key=history_order)
-    return split(
-        user_id,
-        told,
-        held_out=setting.held_out,
-        gap=setting.gap,
-        min_visible=setting.min_visible,
+        raise HistoriesTooShort(len(histories), setting, window)
+    centroids = None
+    if setting.hard:
+        if embed is None:
+            raise ValueError("BUMP+ picks by embeddings: pass `embed`.")
+        examples, centroids = _hardest(examples, setting.held_out, embed)
+    negatives = draw_where_possible(
+        examples,
+        count=setting.negatives,
+        seed=seed,
+        time_matched=setting.time_matched,
+        centroids=centroids,
     )
+    told_apart = [example for example in examples if example.user_id in negatives]
+    skipped["too few others with different interactions"] = len(examples) - len(told_apart)
+    return Batch(tuple(told_apart), negatives, _population(told_apart), dict(+skipped))
+
+
+def _split(
+    user_id: str, history: Sequence[Interaction], setting: Setting, window: int
+) -> Example | None:
+    told = sorted((i for i in history if i.text.strip()), key=history_order)
+    return split(user_id, told, held_out=window, gap=setting.gap, min_visible=setting.min_visible)
+
+
+def _hardest(
+    examples: Sequence[Example], held_out: int, embed: Embed
+) -> tuple[list[Example], dict[str, Vector]]:
+    """The examples with the least expected of their window held out, and everyone's centroid."""
+    texts = [[i.text for i in (*e.visible, *e.held_out)] for e in examples]
+    ends = np.cumsum([len(own) for own in texts])
+    # All in one call: an encoder is fastest with texts of like length together.
+    vectors = np.split(np.asarray(embed([text for own in texts for text in own])), ends[:-1])
+    picked: list[Example] = []
+    centroids: dict[str, Vector] = {}
+    for example, own in zip(examples, vectors, strict=True):
+        visible, window = own[: len(example.visible)], own[len(example.visible) :]
+        chosen = [example.held_out[place] for place in least_expected(visible, window, held_out)]
+        picked.append(replace(example, held_out=tuple(chosen)))
+        centroids[example.user_id] = centroid(visible)
+    return picked, centroids
 
 
 def _population(examples: Sequence[Example]) -> Population:
