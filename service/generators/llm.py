@@ -25,12 +25,15 @@ log = structlog.get_logger()
 
 _ATTEMPTS = 2
 _MAX_STATEMENTS = 12
-_MAX_STATEMENT_CHARS = 240
+# Twice this many characters at most: xgrammar, which decodes in vLLM, fails on counts over 128.
+_HALF_STATEMENT_CHARS = 120
 _MAX_EVIDENCE = 8
 _TEMPERATURE = 0.2
 # The JSON around a statement, its evidence and its kind.
 _JSON_TOKENS_PER_STATEMENT = 60
 _KINDS = [kind.value for kind in StatementKind if kind is not StatementKind.PINNED]
+
+_CHARACTER = r'[^\x00-\x1f"\\]'
 
 # Strings and arrays are bounded, and strings hold nothing that JSON would have to escape: guided
 # decoding lets raw control characters through, and an unbounded answer ends in mid-document.
@@ -47,7 +50,10 @@ ANSWER_SCHEMA: dict[str, Any] = {
                     "kind": {"type": "string", "enum": _KINDS},
                     "text": {
                         "type": "string",
-                        "pattern": rf'^[^\x00-\x1f"\\]{{1,{_MAX_STATEMENT_CHARS}}}$',
+                        "pattern": (
+                            f"^{_CHARACTER}{{1,{_HALF_STATEMENT_CHARS}}}"
+                            f"{_CHARACTER}{{0,{_HALF_STATEMENT_CHARS}}}$"
+                        ),
                     },
                     "interactions": {
                         "type": "array",

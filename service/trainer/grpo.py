@@ -24,10 +24,11 @@ from service.bump.judge import Judge
 from service.errors import ConfigurationError
 from service.trainer.curves import Curves
 from service.trainer.llm_config import LlmConfig
-from service.trainer.llm_rollouts import HttpRollouts, profile_text, request_messages
+from service.trainer.llm_rollouts import profile_text, request_messages
 from service.trainer.ranks import once_for_all
 from service.trainer.rewarding import Rollout, reward_rollouts
 from service.trainer.schedule import users_of_steps
+from service.trainer.served_rollouts import ServedRollouts
 from service.trainer.vllm_server import VllmServer
 
 log = structlog.get_logger()
@@ -36,7 +37,7 @@ Answer = tuple[str, str]  # the user's id, and what the policy wrote about them
 
 
 class BumpReward:
-    """TRL's reward function: the rollouts of a step, on all processes, in one round of the judge."""
+    """TRL's reward function: a step's rollouts, of all processes, in one round of the judge."""
 
     __name__ = "bump"
 
@@ -123,11 +124,14 @@ class CurveCallback(TrainerCallback):
         )
 
 
-def train(config: LlmConfig, examples: Sequence[Example], judge: Judge, folder: Path) -> Path:
+def train(
+    config: LlmConfig, examples: Sequence[Example], judge: Judge, folder: Path
+) -> Path | None:
     """Train, or go on from the last checkpoint in `folder`; the folder of the finished adapter.
 
-    Raises ConfigurationError for a configuration that does not fit the users or the processes,
-    and what the judge and the rollout server raise when they stay away: the run can be resumed.
+    None on every process but the first, which does what is to be done once. Raises
+    ConfigurationError for a configuration that does not fit the users or the processes, and what
+    the judge and the rollout server raise when they stay away: the run can be resumed.
     """
     checkpoint = last_checkpoint(folder)
     after = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
@@ -144,9 +148,9 @@ def train(config: LlmConfig, examples: Sequence[Example], judge: Judge, folder: 
             finally:
                 if rollouts:
                     runner.run(rollouts.close())
-        if trainer.is_world_process_zero():
-            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(adapter)
-        trainer.accelerator.wait_for_everyone()
+        if not trainer.is_world_process_zero():
+            return None
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(adapter)
     return adapter
 
 
@@ -253,12 +257,12 @@ def _prompts(config: LlmConfig, examples: Sequence[Example]) -> Dataset:
     return Dataset.from_dict(rows).with_transform(render)
 
 
-def _rollouts(config: LlmConfig, folder: Path, runner: asyncio.Runner) -> HttpRollouts | None:
+def _rollouts(config: LlmConfig, folder: Path, runner: asyncio.Runner) -> ServedRollouts | None:
     """None where TRL samples by itself."""
     rollouts = config.rollouts
     if rollouts.engine != "http" or rollouts.url is None:
         return None
-    return HttpRollouts(
+    return ServedRollouts(
         VllmServer(rollouts.url, timeout=rollouts.timeout),
         runner,
         rollouts.adapters or folder / "rollout_adapters",

@@ -70,11 +70,9 @@ class RewardConfig(_Section):
 
 
 class JudgeConfig(_Section):
-    """Who ranks: frozen, and on an endpoint of its own if it is a model."""
+    """Who ranks, by the name that `bump evaluate` knows: frozen, and not who reports later."""
 
     kind: str = "listwise"
-    url: str | None = None
-    model: str | None = "Qwen/Qwen3-4B-Instruct-2507"
 
 
 class RolloutConfig(_Section):
@@ -100,11 +98,12 @@ class RolloutConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """GRPO. A step takes `users` × `group` rollouts, `micro_batch` of them at a time."""
+    """GRPO. A step takes `users` times `group` rollouts, `micro_batch` of them at a time."""
 
     group: Annotated[int, Field(ge=2)] = 8
     users: PositiveInt = 32
     steps: PositiveInt = 200
+    users_share: Share = 0.8
     micro_batch: PositiveInt = 8
     learning_rate: PositiveFloat = 1e-5
     warmup: Share = 0.05

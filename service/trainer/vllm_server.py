@@ -15,6 +15,8 @@ import httpx2
 from service.errors import ConfigurationError
 from service.generators.llm import ANSWER_SCHEMA
 
+Messages = Sequence[Mapping[str, str]]
+
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
 _AT_ONCE = 256
@@ -56,7 +58,7 @@ class VllmServer:
     async def sample(
         self,
         adapter: str,
-        prompts: Sequence[Sequence[Mapping[str, str]]],
+        prompts: Sequence[Messages],
         *,
         max_tokens: int,
         temperature: float,
@@ -75,14 +77,13 @@ class VllmServer:
                 "json_schema": {"name": "answer", "strict": True, "schema": ANSWER_SCHEMA},
             },
         }
-        async with asyncio.TaskGroup() as group:
-            answers = [
-                group.create_task(
-                    self._post("/chat/completions", {**options, "messages": list(prompt)})
-                )
+        answers = await asyncio.gather(
+            *(
+                self._post("/chat/completions", {**options, "messages": list(prompt)})
                 for prompt in prompts
-            ]
-        return [_sampled(answer.result()) for answer in answers]
+            )
+        )
+        return [_sampled(answer) for answer in answers]
 
     async def close(self) -> None:
         await self._http.aclose()
