@@ -18,7 +18,6 @@ from service.generators.llm import ANSWER_SCHEMA
 Messages = Sequence[Mapping[str, str]]
 
 _ATTEMPTS = 3
-_PAUSE_SECONDS = 1.0
 _AT_ONCE = 256
 
 
@@ -35,11 +34,20 @@ class Sampled:
 
 
 class VllmServer:
-    """One server by its OpenAI-compatible `base_url`. Adapters come and go by name."""
+    """One server by its OpenAI-compatible `base_url`. Adapters come and go by name.
+
+    `timeout` and `pause` in seconds: of one request, and before a failed one is sent again.
+    """
 
     def __init__(
-        self, base_url: str, *, timeout: float, transport: httpx2.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        pause: float = 1.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
+        self._pause = pause
         self._http = httpx2.AsyncClient(
             base_url=base_url.rstrip("/"),
             timeout=httpx2.Timeout(timeout, connect=5.0, pool=timeout),
@@ -105,7 +113,7 @@ class VllmServer:
                         "sight of the folder of the adapters."
                     )
             if attempt < _ATTEMPTS:
-                await asyncio.sleep(_PAUSE_SECONDS * attempt)
+                await asyncio.sleep(self._pause * attempt)
         raise RolloutsFailed(f"The vLLM server failed {path} {_ATTEMPTS} times ({reason}).")
 
 
