@@ -168,6 +168,21 @@ def packed_blocks(
                 del waiting[:size]
 
 
+def repeating_blocks(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
+    """(B, T) blocks of random tokens that come again and again: the shortest way to copying.
+
+    What stood before is all that tells what comes next, so attention to it (induction; Olsson et
+    al. 2022) forms within a few hundred steps, and prose and profiles find it there.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    while True:
+        length = int(torch.randint(6, 40, (1,), generator=chance))
+        period = torch.randint(
+            3, len(tokenizer), (BLOCKS_A_STEP, length), generator=chance, dtype=torch.long
+        )
+        yield period.repeat(1, BLOCK_TOKENS // length + 1)[:, :BLOCK_TOKENS]
+
+
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
     ids: list[list[int]] = []
     for start in range(0, len(texts), 1_000):
