@@ -11,7 +11,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "ma
 COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-train install-vllm demo up test test-fast soak coverage lint types imports format check bench lock clean
+.PHONY: help install install-train install-vllm demo up test test-fast soak coverage lint types imports format check bench results lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ format: install ## rewrite the style
 bench: install ## run every benchmark; write benchmarks/results.json and docs/benchmarks.svg
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/plot.py
+
+results: install ## measure every generator on real histories (HISTORIES=folder); write docs/results.md
+	$(BIN)/python -m benchmarks.quality $(if $(HISTORIES),--histories $(HISTORIES))
 
 lock: install ## renew the hashed locks in requirements/
 	$(COMPILE) --universal pyproject.toml -o requirements/base.txt

@@ -171,7 +171,10 @@ def evaluate(
     from service.commands import evaluation_table
     from service.commands.evaluate import Request, evaluate
     from service.commands.settings import read_settings, resolve_settings
+    from service.telemetry import configure_logging
 
+    # What a generator warns of is counted in the rows.
+    configure_logging("error", "evaluate")
     request = Request(
         tuple(histories),
         project or (None if histories else "default"),

@@ -94,6 +94,14 @@ class Settings(BaseSettings):
         default=512, description="tokens generated when a request does not say"
     )
 
+    judge_url: str | None = Field(
+        default=None,
+        description="OpenAI-compatible base URL of the listwise and likelihood judges, as vLLM's",
+    )
+    judge_model: str | None = None
+    judge_api_key: SecretStr | None = None
+    judge_timeout: PositiveFloat = Field(default=60.0, description="deadline of one answer")
+
     client_timeout: PositiveInt = Field(
         default=12,
         description="the longest that a client may stand still: before a request, within it, or"

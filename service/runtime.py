@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
@@ -14,13 +15,17 @@ from service.db.session import Database, open_database, verify_server
 from service.errors import ConfigurationError
 from service.flows.read_profile import ProfileReader
 from service.llm.client import ChatClient
+from service.llm.scoring import ScoringClient
 
 if TYPE_CHECKING:
     from service.bump.judge import Judge
     from service.generators.generator import Generator
+    from service.judges.encoder import Encoder
 
-JUDGES = ("lexical", "embedding")
-SCHEMA_REVISION = "0002"
+JUDGES = ("lexical", "embedding", "listwise", "likelihood")
+Client = TypeVar("Client", ChatClient, ScoringClient)
+
+SCHEMA_REVISION = "0003"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +104,51 @@ def open_generator(settings: Settings) -> "Generator":
     )
 
 
-def open_judge(name: str, population: Iterable[str]) -> "Judge":
-    """`lexical` or `embedding`; `population` holds texts of the project, none of those ranked.
+def open_judge(name: str, settings: Settings, population: Iterable[str]) -> "Judge":
+    """One of JUDGES; `population` holds texts of the project, none of those that are ranked.
 
     Raises ConfigurationError for another name, and where the judge lacks what it needs.
     """
-    # Here, for a judge brings its model's libraries along.
+    # Here, for each judge brings libraries along that others do without.
     if name == "lexical":
         from service.judges.lexical import LexicalJudge
 
         return LexicalJudge(population)
     if name == "embedding":
         from service.judges.embedding import EmbeddingJudge
-        from service.judges.encoder import load_encoder
 
-        return EmbeddingJudge(load_encoder())
+        return EmbeddingJudge(_encoder())
+    if name == "listwise":
+        from service.judges.listwise import ListwiseJudge
+
+        return ListwiseJudge(_judge_client(ChatClient, name, settings))
+    if name == "likelihood":
+        from service.judges.likelihood import LikelihoodJudge
+
+        return LikelihoodJudge(_judge_client(ScoringClient, name, settings))
     raise ConfigurationError(f"There is no judge {name!r}: take one of {', '.join(JUDGES)}.")
+
+
+@cache
+def _encoder() -> "Encoder":
+    """One a process: it takes a second to load, and judges of several projects share its memory."""
+    from service.judges.encoder import load_encoder
+
+    return load_encoder()
+
+
+def _judge_client(client: type[Client], judge: str, settings: Settings) -> Client:
+    if settings.judge_url is None or settings.judge_model is None:
+        raise ConfigurationError(
+            f"The {judge} judge needs BUMP_JUDGE_URL (the base URL of a vLLM server) and "
+            "BUMP_JUDGE_MODEL."
+        )
+    return client(
+        base_url=settings.judge_url,
+        model=settings.judge_model,
+        api_key=_secret(settings.judge_api_key),
+        deadline=settings.judge_timeout,
+    )
 
 
 def regeneration_policy(settings: Settings, priority: int = PRIORITY_INGEST) -> RegenerationPolicy:

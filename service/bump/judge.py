@@ -46,8 +46,12 @@ class Cost:
         return Cost(self.calls + other.calls, self.tokens + other.tokens)
 
 
+class JudgeFailed(Exception):
+    """The judge has no answer. That is not a score of 0."""
+
+
 class Judge(Protocol):
-    """Raises where it has no answer; it never answers with zeros instead."""
+    """Raises JudgeFailed where it has no answer; it never answers with zeros instead."""
 
     @property
     def name(self) -> str: ...
@@ -62,6 +66,10 @@ class Judge(Protocol):
 
     async def score(self, questions: Sequence[Question]) -> list[Scores]:
         """The scores of every question, asked in one round."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the judge holds; it is asked nothing more."""
         ...
 
 

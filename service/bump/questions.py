@@ -1,6 +1,7 @@
 """What a judge is asked about one profile, and what its answers are worth."""
 
 from collections.abc import Sequence
+from math import fsum
 from statistics import fmean
 
 from service.bump.batch import Example, Negatives
@@ -50,11 +51,9 @@ def profile_reward(
 def own_above_stranger(answers: Sequence[Sequence[Scores]]) -> float:
     """AUC: how often the user's own profile scores above a stranger's; ties count half.
 
-    From the answers to `profile_questions`, over all held-out interactions and orders.
+    From the answers to `profile_questions`: a profile's score is its sum over all held-out
+    interactions and orders, for one interaction alone says little about a user.
     """
-    return fmean(
-        (scores[0] > stranger) + (scores[0] == stranger) / 2
-        for orders in answers[1:]
-        for scores in orders
-        for stranger in scores[1:]
-    )
+    backward = [scores for orders in answers[1:] for scores in orders]
+    own, *strangers = (fsum(scores) for scores in zip(*backward, strict=True))
+    return fmean((own > stranger) + (own == stranger) / 2 for stranger in strangers)

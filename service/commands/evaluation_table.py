@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from service.errors import ConfigurationError
-from service.evaluation.report import Row
+from service.evaluation.report import Row, best_baseline
 
 _COLUMNS = ("generator", "total", "fwd", "bwd", "AUC", "copy", "tok", "over best")
 _COLOURS = ("#2a7f62", "#31688e", "#c2452d", "#8a8f98")
@@ -104,13 +104,14 @@ def _table(part: Mapping[str, Any], judge: str, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in _COLUMNS:
         table.add_column(name, justify="right" if name != "generator" else "left", no_wrap=True)
+    best = best_baseline(rows, judge)
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, best))
     return table
 
 
-def _cells(row: Row) -> list[str]:
-    against = row.get("against_best_baseline")
+def _cells(row: Row, best: str | None) -> list[str]:
+    over = row.get("against", {}).get(best)
     return [
         row["generator"],
         _spread(row["total"]),
@@ -118,7 +119,7 @@ def _cells(row: Row) -> list[str]:
         f"{row['auc']:.2f}",
         f"{row['copy_rate']:.0%}",
         f"{row['tokens']:.0f}",
-        f"{_spread(against, '+.3f')}" if against else "",
+        _spread(over, "+.3f") if over else "",
     ]
 
 

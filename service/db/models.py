@@ -202,3 +202,27 @@ erasures = Table(
     PrimaryKeyConstraint("project_id", "receipt_id"),
     Index(None, "project_id", "user_digest"),
 )
+
+generators = Table(
+    "generators",
+    metadata,
+    _identifier("project_id"),
+    _identifier("name"),
+    Column("kind", Text, nullable=False),
+    Column("base_model", Text, nullable=True),
+    Column("artifact_uri", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False, server_default="candidate"),
+    Column("metrics", JSONB, nullable=False),
+    _time("created_at", default_now=True),
+    PrimaryKeyConstraint("project_id", "name"),
+    CheckConstraint("kind in ('extractive', 'llm')", name="kind"),
+    CheckConstraint("status in ('candidate', 'serving', 'retired')", name="status"),
+    CheckConstraint("octet_length(sha256) = 32", name="sha256"),
+    Index(
+        "uq_generators_serving",
+        "project_id",
+        unique=True,
+        postgresql_where=text("status = 'serving'"),
+    ),
+)

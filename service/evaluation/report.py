@@ -5,7 +5,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from service.bump.gate import Interval, bootstrap_interval
+from service.bump.gate import bootstrap_interval
 from service.bump.ranking import chance
 from service.bump.setting import Setting
 from service.evaluation.baselines import BASELINES
@@ -36,15 +36,19 @@ def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
 def rows(outcomes: Sequence[Outcome], *, seed: int) -> list[Row]:
     """A row for each outcome; the intervals hold 95 % of 10,000 resamplings of the users.
 
-    What is no baseline also gets its difference to the best of them under the same judge.
+    What is no baseline also gets its paired differences to all others under the same judge.
     """
-    return [_row(outcome, _best_baseline(outcome, outcomes), seed=seed) for outcome in outcomes]
+    return [
+        {**_row(outcome, seed=seed), **_differences(outcome, outcomes, seed=seed)}
+        for outcome in outcomes
+    ]
 
 
-def difference(ours: Outcome, theirs: Outcome, *, seed: int) -> Interval:
-    """The mean paired difference of the totals of the same users, with its 95 % interval."""
-    pairs = zip(totals(ours), totals(theirs), strict=True)
-    return bootstrap_interval([own - other for own, other in pairs], seed=seed)
+def best_baseline(rows: Iterable[Row], judge: str) -> str | None:
+    """The baseline with the highest total under `judge`; None where there is no baseline."""
+    found = [row for row in rows if row["judge"] == judge and row["generator"] in BASELINES]
+    best = max(found, key=lambda row: float(row["total"]["mean"]), default=None)
+    return None if best is None else str(best["generator"])
 
 
 def totals(outcome: Outcome) -> list[float]:
@@ -62,9 +66,9 @@ def chances(setting: Setting) -> dict[str, float]:
     }
 
 
-def _row(outcome: Outcome, best: Outcome | None, *, seed: int) -> Row:
+def _row(outcome: Outcome, *, seed: int) -> Row:
     results = outcome.results
-    row = {
+    return {
         "generator": outcome.generator,
         "judge": outcome.judge,
         "forward": _interval([result.reward.forward for result in results], seed),
@@ -74,25 +78,26 @@ def _row(outcome: Outcome, best: Outcome | None, *, seed: int) -> Row:
         "users": len(results),
         "without_profile": outcome.without_profile,
     }
-    if best is not None:
-        gained = _rounded(difference(outcome, best, seed=seed))
-        row["against_best_baseline"] = {"baseline": best.generator, **gained}
-    return row
 
 
-def _best_baseline(outcome: Outcome, outcomes: Sequence[Outcome]) -> Outcome | None:
+def _differences(outcome: Outcome, outcomes: Sequence[Outcome], *, seed: int) -> Row:
+    """Of the totals of the same users: ours less theirs, by the other's name."""
     if outcome.generator in BASELINES:
-        return None
-    baselines = [o for o in outcomes if o.judge == outcome.judge and o.generator in BASELINES]
-    return max(baselines, key=lambda baseline: fmean(totals(baseline)), default=None)
+        return {}
+    others = [o for o in outcomes if o.judge == outcome.judge and o is not outcome]
+    return {
+        "against": {
+            other.generator: _interval(
+                [a - b for a, b in zip(totals(outcome), totals(other), strict=True)], seed
+            )
+            for other in others
+        }
+    }
 
 
 def _interval(values: Sequence[float], seed: int) -> dict[str, float]:
-    return _rounded(bootstrap_interval(values, seed=seed))
-
-
-def _rounded(interval: Interval) -> dict[str, float]:
-    return {name: round(value, _DIGITS) for name, value in asdict(interval).items()}
+    found = asdict(bootstrap_interval(values, seed=seed))
+    return {name: round(value, _DIGITS) for name, value in found.items()}
 
 
 def _mean(name: str, results: Sequence[UserResult]) -> float:

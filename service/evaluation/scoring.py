@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.bump.batch import Example
-from service.bump.judge import Judge
+from service.bump.judge import Judge, JudgeFailed
 from service.bump.setting import Setting
-from service.errors import BumpError
 from service.evaluation.bidirectional import UserResult, score_profiles
 from service.evaluation.entrants import Entrant
 from service.evaluation.preparation import Batch
@@ -16,10 +15,6 @@ from service.evaluation.resuming import Kept, batch_digest, part_digest
 Advance = Callable[[int], None]
 # Of an endpoint that batches; what computes here takes turns anyway.
 _WRITTEN_AT_ONCE = 16
-
-
-class JudgeFailed(Exception):
-    """A judge gave no answer, or one that is no ranking."""
 
 
 class NoProfiles(Exception):
@@ -43,7 +38,8 @@ class Outcome:
 class Evaluation:
     """How to ask about `batch`. `kept` holds what an earlier run has finished.
 
-    `advance` is told of users done: each counts once for its profile and once for each judge.
+    `judged_by`: what the judges' answers depend on besides their names, such as a model. `advance`
+    is told of users done: each counts once for its profile and once for each judge.
     """
 
     batch: Batch
@@ -51,6 +47,7 @@ class Evaluation:
     seed: int
     kept: Kept
     advance: Advance
+    judged_by: str = ""
 
     async def run(self, entrants: Sequence[Entrant], judges: Sequence[Judge]) -> list[Outcome]:
         """Raises JudgeFailed and NoProfiles; what was finished before is kept."""
@@ -61,7 +58,8 @@ class Evaluation:
             written = await self._profiles(entrant, key)
             missing = len(self.batch.examples) - len(written)
             for judge in judges:
-                results = await self._results(entrant, written, judge, part_digest(key, judge.name))
+                part = part_digest(key, judge.name, self.judged_by)
+                results = await self._results(entrant, written, judge, part)
                 outcomes.append(Outcome(entrant.name, judge.name, tuple(results), missing))
         return outcomes
 
@@ -101,7 +99,7 @@ class Evaluation:
                     orders=self.setting.orders,
                     seed=self.seed,
                 )
-            except (BumpError, ValueError) as error:
+            except (JudgeFailed, ValueError) as error:
                 raise JudgeFailed(
                     f"The judge {judge.name} failed on the profiles of {entrant.name}: {error}"
                 ) from error

@@ -26,23 +26,27 @@ class EmbeddingJudge:
     sees_order = False
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._questions = 0
+        self._tokens_before = encoder.tokens
 
     @property
     def cost(self) -> Cost:
-        return Cost(calls=self._questions, tokens=self._encoder.tokens)
+        return Cost(calls=self._questions, tokens=self.encoder.tokens - self._tokens_before)
 
     async def score(self, questions: Sequence[Question]) -> list[Scores]:
         self._questions += len(questions)
         return await asyncio.to_thread(self._scored, questions)
+
+    async def close(self) -> None:
+        """Others may use the encoder: it is not the judge's to close."""
 
     def _scored(self, questions: Sequence[Question]) -> list[Scores]:
         asked = [_parts(question) for question in questions]
         distinct = dict.fromkeys(
             part for query, candidates in asked for parts in (query, *candidates) for part in parts
         )
-        vectors = self._encoder.embed(list(distinct))
+        vectors = self.encoder.embed(list(distinct))
         rows = {part: row for row, part in enumerate(distinct)}
         return [_likeness(query, candidates, vectors, rows) for query, candidates in asked]
 

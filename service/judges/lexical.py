@@ -42,6 +42,9 @@ class LexicalJudge:
         self.cost += Cost(calls=len(questions))
         return await asyncio.to_thread(lambda: [self._ranked(question) for question in questions])
 
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
     def _ranked(self, question: Question) -> Scores:
         query = words(question.query)
         candidates = [words(candidate) for candidate in question.candidates]

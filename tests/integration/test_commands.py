@@ -27,7 +27,7 @@ Done = subprocess.CompletedProcess[bytes]
 Bump = Callable[..., Done]
 StartBump = Callable[..., subprocess.Popen[bytes]]
 NOBODY_LISTENS = "127.0.0.1:1"
-COMMANDS = ("up", "serve", "worker", "migrate", "import", "keys", "regenerations")
+COMMANDS = ("up", "serve", "worker", "migrate", "import", "evaluate", "keys", "regenerations")
 
 
 @pytest.fixture

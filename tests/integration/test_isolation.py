@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.config import Settings
+from service.db.generators import GeneratorKind, register
 from service.db.idempotency import reserve
 from service.db.session import Database, open_database
 from service.domain.profile import Corrections
@@ -58,6 +59,15 @@ async def open_tables(
     await erase(runtime.database, runtime.cache, project_id, "u2")
     async with runtime.database.transaction(project_id) as tx:
         await reserve(tx, "key", b"digest")
+        await register(
+            tx,
+            name="night-1",
+            kind=GeneratorKind.EXTRACTIVE,
+            base_model=None,
+            artifact_uri="file:///night-1.json",
+            sha256="ab" * 32,
+            metrics={},
+        )
         tables = (await tx.execute(text(TABLES))).all()
     return [t.name for t in tables if t.of_a_project and t.name not in CLOSED]
 
@@ -92,8 +102,8 @@ class TestRowLevelSecurity:
     async def test_without_a_project_there_is_no_row(
         self, open_tables: list[str], runtime: Runtime
     ) -> None:
-        assert len(open_tables) == 8
-        assert [await count(runtime.database, table, None) for table in open_tables] == [0] * 8
+        assert len(open_tables) == 9
+        assert [await count(runtime.database, table, None) for table in open_tables] == [0] * 9
 
     async def test_another_project_sees_none_of_the_rows(
         self, open_tables: list[str], runtime: Runtime, project_id: str, elsewhere: str
@@ -114,7 +124,8 @@ class TestRowLevelSecurity:
     ) -> None:
         theirs = {"theirs": project_id}
         async with runtime.database.transaction(elsewhere) as tx:
-            for table in set(open_tables) - {"erasures"}:
+            # Of those two the application may delete nothing, its own included.
+            for table in set(open_tables) - {"erasures", "generators"}:
                 changed = await tx.execute(
                     text(f"update {table} set project_id = project_id where project_id = :theirs"),
                     **theirs,
@@ -156,7 +167,7 @@ class TestPool:
                     raise ending
         except (RuntimeError, asyncio.CancelledError):
             pass
-        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
+        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 9
 
     @pytest.mark.parametrize(
         "statements",
@@ -178,7 +189,7 @@ class TestPool:
             async with one_connection.transaction(project_id) as tx:
                 for statement in statements:
                     await tx.execute(text(statement))
-        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
+        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 9
 
     async def test_neither_does_one_whose_task_was_cancelled_in_a_statement(
         self, one_connection: Database, open_tables: list[str], project_id: str, runtime: Runtime
@@ -196,7 +207,7 @@ class TestPool:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 8
+        assert [await count(one_connection, table, None) for table in open_tables] == [0] * 9
 
 
 class TestApplicationRole:

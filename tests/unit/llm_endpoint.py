@@ -9,6 +9,7 @@ import httpx2
 
 from service.domain.prompts import Message
 from service.llm.client import ChatClient, Delta, Sampling
+from service.llm.scoring import ScoringClient
 
 MESSAGES = (Message("system", "Be brief."), Message("user", "What should I bake?"))
 SAMPLING = Sampling(max_tokens=16)
@@ -68,16 +69,22 @@ class Recorder:
 
 
 def chat_client(endpoint: Endpoint, **options: Any) -> ChatClient:
-    return ChatClient(
-        **{
-            "base_url": "http://model.test/v1/",
-            "model": "tiny",
-            "api_key": None,
-            "deadline": 30,
-            "transport": httpx2.MockTransport(endpoint),
-            **options,
-        }
-    )
+    return ChatClient(**_address(endpoint, options))
+
+
+def scoring_client(endpoint: Endpoint, **options: Any) -> ScoringClient:
+    return ScoringClient(**_address(endpoint, options))
+
+
+def _address(endpoint: Endpoint, options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "base_url": "http://model.test/v1/",
+        "model": "tiny",
+        "api_key": None,
+        "deadline": 30,
+        "transport": httpx2.MockTransport(endpoint),
+        **options,
+    }
 
 
 def answer(status: int = 200, **changes: Any) -> httpx2.Response:

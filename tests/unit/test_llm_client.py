@@ -44,6 +44,13 @@ async def test_only_known_fields_are_sent() -> None:
     }
 
 
+async def test_a_regular_expression_is_sent_as_vllm_reads_it() -> None:
+    endpoint = Recorder(answer())
+    await chat_client(endpoint).complete(MESSAGES, Sampling(9, regex="[AB]"))
+    body = json.loads(endpoint.requests[0].content)
+    assert body["structured_outputs"] == {"regex": "[AB]"}
+
+
 async def test_every_sampling_parameter_is_sent_by_its_name() -> None:
     response, _ = streaming(DONE)
     endpoint = Recorder(response)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.tokens import estimate_tokens
+from service.domain.tokens import cut, cut_evenly, estimate_tokens
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 VOCABULARIES = ("smollm2-135m-instruct", "qwen2.5-0.5b-instruct")
@@ -90,3 +90,26 @@ def _load(tokenizers: Any, directory: Path) -> Any:
 def _texts(path: Path) -> Iterator[str]:
     with gzip.open(path, "rt") as lines:
         yield from (json.loads(line)["text"] for line in lines)
+
+
+@given(st.text(max_size=60), st.integers(0, 30))
+def test_a_cut_text_is_the_longest_beginning_within_its_tokens(text: str, tokens: int) -> None:
+    found = cut(text, tokens)
+    assert text.startswith(found)
+    assert estimate_tokens(found) <= tokens
+    assert found == text or estimate_tokens(text[: len(found) + 1]) > tokens
+
+
+def test_the_longest_texts_are_cut_and_to_the_same_length() -> None:
+    texts = ["word " * 3, "word " * 50, "word " * 5, "word " * 90]
+    found = [estimate_tokens(text) for text in cut_evenly(texts, 28)]
+    assert found == [3, 10, 5, 10]
+
+
+@given(st.lists(st.text(max_size=40), max_size=6), st.integers(0, 60))
+def test_texts_that_are_cut_evenly_take_no_more_than_was_given(
+    texts: list[str], tokens: int
+) -> None:
+    found = cut_evenly(texts, tokens)
+    assert sum(map(estimate_tokens, found)) <= tokens
+    assert found == texts or sum(map(estimate_tokens, texts)) > tokens

@@ -45,3 +45,8 @@ def test_answers_that_say_nothing_earn_chance_and_an_auc_of_a_half() -> None:
 
 def test_the_auc_counts_strangers_below_and_half_of_the_ties() -> None:
     assert own_above_stranger([[], [[2, 1, 3, 2, 0]]]) == pytest.approx((1 + 0 + 0.5 + 1) / 4)
+
+
+def test_the_auc_adds_up_over_all_held_out_interactions() -> None:
+    answers = [[], [[2, 3]], [[2, 0]]]
+    assert own_above_stranger(answers) == 1

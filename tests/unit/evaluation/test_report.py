@@ -5,7 +5,7 @@ import pytest
 from service.bump.reward import Reward
 from service.bump.setting import Setting
 from service.evaluation.bidirectional import UserResult
-from service.evaluation.report import chances, pooled, rows
+from service.evaluation.report import best_baseline, chances, pooled, rows
 from service.evaluation.scoring import Outcome
 
 
@@ -30,23 +30,31 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     assert rows(found, seed=1) == rows(found, seed=1)
 
 
-def test_the_best_baseline_is_the_best_under_the_same_judge() -> None:
-    found = [
-        outcome("keywords", 1.4, 1.6),
-        outcome("last-items", 1.3, 1.5),
-        outcome("extractive", 1.5, 1.7),
-        outcome("keywords", 1.0, 1.0, judge="embedding"),
-        outcome("last-items", 1.3, 1.3, judge="embedding"),
-        outcome("extractive", 1.2, 1.2, judge="embedding"),
-    ]
-    against = [row["against_best_baseline"] for row in rows(found, seed=1) if "ext" in str(row)]
-    assert [one["baseline"] for one in against] == ["keywords", "last-items"]
-    assert [one["mean"] for one in against] == pytest.approx([0.1, -0.1])
-    assert against[0]["low"] == pytest.approx(0.1)
+FOUND = [
+    outcome("keywords", 1.4, 1.6),
+    outcome("last-items", 1.3, 1.5),
+    outcome("extractive", 1.5, 1.7),
+    outcome("keywords", 1.0, 1.0, judge="embedding"),
+    outcome("last-items", 1.3, 1.3, judge="embedding"),
+    outcome("extractive", 1.2, 1.2, judge="embedding"),
+]
 
 
-def test_baselines_are_compared_with_nothing() -> None:
-    assert all("against_best_baseline" not in row for row in rows([outcome("empty", 1.0)], seed=1))
+def test_what_is_no_baseline_is_compared_with_all_others_under_the_same_judge() -> None:
+    lexical, embedding = (row["against"] for row in rows(FOUND, seed=1) if "against" in row)
+    assert {name: one["mean"] for name, one in lexical.items()} == pytest.approx(
+        {"keywords": 0.1, "last-items": 0.2}
+    )
+    assert embedding["last-items"] == pytest.approx({"mean": -0.1, "low": -0.1, "high": -0.1})
+
+
+@pytest.mark.parametrize(("judge", "best"), [("lexical", "keywords"), ("embedding", "last-items")])
+def test_the_best_baseline_is_the_best_under_the_same_judge(judge: str, best: str) -> None:
+    assert best_baseline(rows(FOUND, seed=1), judge) == best
+
+
+def test_without_a_baseline_none_is_the_best() -> None:
+    assert best_baseline(rows([outcome("extractive", 1.0)], seed=1), "lexical") is None
 
 
 def test_sets_are_pooled_user_by_user() -> None:

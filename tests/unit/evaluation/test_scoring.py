@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bump.batch import Example
-from service.bump.judge import Cost, Judge, Question, Scores
+from service.bump.judge import Cost, Judge, JudgeFailed, Question, Scores
 from service.bump.setting import Setting
 from service.domain.interaction import Interaction
 from service.domain.profile import Draft
@@ -21,7 +21,7 @@ from service.evaluation.entrants import (
 )
 from service.evaluation.preparation import Batch, prepare
 from service.evaluation.resuming import Kept
-from service.evaluation.scoring import Evaluation, JudgeFailed, NoProfiles, Outcome
+from service.evaluation.scoring import Evaluation, NoProfiles, Outcome
 from service.generators.extractive import ExtractiveGenerator
 from service.generators.population import Population
 from service.judges.lexical import LexicalJudge
@@ -76,6 +76,9 @@ class CountingJudge:
         if self.asked > self._limit:
             raise ValueError("The judge scored 3 of 4 candidates.")
         return await self._judge.score(questions)
+
+    async def close(self) -> None:
+        pass
 
 
 async def run(
