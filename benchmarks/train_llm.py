@@ -29,6 +29,7 @@ from service.bump.batch import Example
 from service.bump.gate import bootstrap_interval
 from service.bump.judge import Judge
 from service.commands.histories import read_histories
+from service.commands.settings import read_settings
 from service.domain.interaction import Interaction
 from service.evaluation.bidirectional import score_profiles
 from service.evaluation.preparation import Batch, prepare
@@ -240,7 +241,10 @@ def main() -> None:
         prepare(histories, config.reward.setting, seed=7)
         for histories in (users.training, users.others)
     )
-    judges = [open_judge(name, training.visible_texts()) for name in ("lexical", "embedding")]
+    judges = [
+        open_judge(name, read_settings(), training.visible_texts())
+        for name in ("lexical", "embedding")
+    ]
     start = Writer(model, None, config)
     before, fictional = start.write(others.examples), fictional_users()
     curves, seeds = {}, {}

@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.bump.batch import BatchTooSmall, Example
 from service.bump.judge import Judge
 from service.commands.histories import read_histories
 from service.config import Settings
-from service.db.session import open_database
+from service.db.generators import GeneratorKind, register
+from service.db.session import Database, open_database
 from service.errors import ConfigurationError
 from service.evaluation.preparation import Batch, Histories, HistoriesTooShort, prepare
 from service.flows.sample_histories import sample_histories
@@ -31,11 +33,12 @@ def train_llm(
 ) -> Path | None:
     """The folder of the adapter. A run that was killed goes on from its last checkpoint.
 
-    Trains on the file of `histories`, else on users of the live `project`. None where another
-    process of the same run does the finishing. Raises ConfigurationError for what cannot be
-    trained like this, and when the judge or the rollout server stays away, and InvalidBody for a
-    file that holds no histories.
+    Trains on the file of `histories`, else on users of the live `project`, whose candidate the
+    adapter becomes. None where another process of the same run does the finishing. Raises
+    ConfigurationError for what cannot be trained like this, and when the judge or the rollout
+    server stays away, and InvalidBody for a file that holds no histories.
     """
+    folder = folder.absolute()
     config = read_config(config_file)
     trainer = _trainer()
     found = (
@@ -44,30 +47,49 @@ def train_llm(
         else asyncio.run(_live(settings, project, config))
     )
     batch = _prepared(found, config)
-    judge = open_judge(config.judge.kind, batch.visible_texts())
+    judge = open_judge(config.judge.kind, settings, batch.visible_texts())
     try:
         adapter = trainer(config, batch.examples, judge, folder)
     except (JudgeUnavailable, RolloutsFailed) as error:
         raise ConfigurationError(str(error)) from error
     if adapter is None:
         return None
-    curve = tuple((row["step"], row["reward"]) for row in read_curves(folder) if "reward" in row)
-    write_card(
-        adapter,
-        _WEIGHTS,
-        Card(
-            name=f"LLM policy on {histories.name if histories else project}",
-            base=config.policy.model,
-            data=histories.name if histories else f"project {project}",
-            users=user_digests(example.user_id for example in batch.examples),
-            seed=config.training.seed,
-            judge=judge.name,
-            curve=curve,
-            settings=config.model_dump(mode="json"),
-            skipped=dict(batch.skipped),
-        ),
-    )
+    data = histories.name if histories else f"project {project}"
+    digest = write_card(adapter, _WEIGHTS, _card(config, batch, judge, data, folder))
+    if histories is None:
+        asyncio.run(_register(settings, project, config, adapter, digest))
     return adapter
+
+
+def _card(config: LlmConfig, batch: Batch, judge: Judge, data: str, folder: Path) -> Card:
+    rows = read_curves(folder)
+    return Card(
+        name=f"LLM policy on {data}",
+        base=config.policy.model,
+        data=data,
+        users=user_digests(example.user_id for example in batch.examples),
+        seed=config.training.seed,
+        judge=judge.name,
+        curve=tuple((row["step"], row["reward"]) for row in rows if "reward" in row),
+        settings=config.model_dump(mode="json"),
+        skipped=dict(batch.skipped),
+    )
+
+
+async def _register(
+    settings: Settings, project: str, config: LlmConfig, adapter: Path, digest: str
+) -> None:
+    """The adapter as a candidate of the project; it serves once the gate has let it through."""
+    async with _database(settings) as database, database.transaction(project) as tx:
+        await register(
+            tx,
+            name=f"llm-{digest[:12]}",
+            kind=GeneratorKind.LLM,
+            base_model=config.policy.model,
+            artifact_uri=adapter.as_uri(),
+            sha256=digest,
+            metrics={"judge": config.judge.kind, "steps": config.training.steps},
+        )
 
 
 def _trainer() -> Train:
@@ -83,11 +105,8 @@ def _trainer() -> Train:
 
 
 async def _live(settings: Settings, project: str, config: LlmConfig) -> Histories:
-    if settings.database_url is None:
-        raise ConfigurationError("Name a file with --histories, or set BUMP_DATABASE_URL.")
     reward = config.reward
-    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
-    try:
+    async with _database(settings) as database:
         return await sample_histories(
             database,
             project,
@@ -96,6 +115,15 @@ async def _live(settings: Settings, project: str, config: LlmConfig) -> Historie
             history_limit=settings.history_limit,
             seed=config.training.seed,
         )
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    if settings.database_url is None:
+        raise ConfigurationError("Name a file with --histories, or set BUMP_DATABASE_URL.")
+    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        yield database
     finally:
         await database.close()
 

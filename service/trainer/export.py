@@ -38,8 +38,8 @@ def user_digests(user_ids: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def write_card(folder: Path, artifact: str, card: Card) -> None:
-    """`card.json` and `README.md` into `folder`, with the SHA-256 of the `artifact` in it."""
+def write_card(folder: Path, artifact: str, card: Card) -> str:
+    """`card.json` and `README.md` into `folder`; the SHA-256 of the `artifact` in it, as hex."""
     digest = hashlib.sha256((folder / artifact).read_bytes()).hexdigest()
     document = {
         **asdict(card),
@@ -49,6 +49,7 @@ def write_card(folder: Path, artifact: str, card: Card) -> None:
     }
     (folder / "card.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     (folder / "README.md").write_text(_readme(card, artifact, digest))
+    return digest
 
 
 def _versions(distributions: Sequence[str]) -> dict[str, str]:
