@@ -349,6 +349,47 @@ def train_llm(
         _out.print(str(adapter), soft_wrap=True)
 
 
+@train_app.command("extractive")
+def train_extractive(
+    output: Annotated[Path, typer.Option(help="Checkpoints, curves, and in the end policy/.")],
+    histories: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines, gzip too, instead of the live project; repeat for more."),
+    ] = None,
+    judge: Annotated[
+        str, typer.Option(help="Trains; report another: lexical, embedding, listwise, likelihood.")
+    ] = "lexical",
+    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 200,
+    seed: Annotated[int, typer.Option()] = 7,
+    held_out: Annotated[int, typer.Option(min=1, help="P, interactions to pick out.")] = 4,
+    negatives: Annotated[int, typer.Option(min=1, help="K, others beside them.")] = 8,
+    gap: Annotated[int, typer.Option(min=0, help="Interactions that nobody sees.")] = 4,
+    project: Project = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Train the extractive generator, in minutes. Killed, it goes on from its last checkpoint."""
+    from service.bump.setting import Setting
+    from service.commands.settings import read_settings, resolve_settings
+    from service.commands.train_extractive import Request
+    from service.commands.train_extractive import train_extractive as run
+    from service.trainer.extractive import Training
+
+    files = histories or []
+    for file in files:
+        if not file.is_file():
+            _fail(f"There is no file {file}.")
+    settings = read_settings() if files else resolve_settings(data_dir)
+    request = Request(
+        files=files,
+        project=project,
+        judge=judge,
+        seed=seed,
+        setting=Setting(held_out=held_out, negatives=negatives, gap=gap),
+        training=Training(steps=steps, max_tokens=settings.profile_tokens),
+    )
+    _out.print(str(run(settings, request, output)), soft_wrap=True)
+
+
 def main() -> None:
     """Run a command; an error of the operator ends it with one plain sentence and status 2."""
     try:

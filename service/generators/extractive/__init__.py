@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service.domain.interaction import Interaction, history_order
 from service.domain.profile import Draft
@@ -36,18 +37,23 @@ class ExtractiveGenerator:
     """Writes profiles of at most `max_tokens` estimated tokens, one at a time, off the loop.
 
     It computes in Python, so a second thread would only fight the first for the interpreter;
-    more cores take more workers.
+    more cores take more workers. `weights` (contexts, features) say what it chooses by.
     """
 
-    name: str = NAME
-
-    def __init__(self, max_tokens: int = 160) -> None:
+    def __init__(
+        self, max_tokens: int = 160, *, weights: Floats = UNTRAINED, name: str = NAME
+    ) -> None:
+        self.name = name
         self._max_tokens = max_tokens
+        self._weights = weights
         self._turn = asyncio.Lock()
 
     async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
         async with self._turn:
-            return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
+            draft = await asyncio.to_thread(
+                write_draft, history, population, self._max_tokens, self._weights
+            )
+        return replace(draft, generator=self.name)
 
 
 def write_draft(

@@ -9,6 +9,7 @@ from service.domain.interaction import Interaction
 from service.generators.extractive.candidate import Candidate, Family, make_candidate
 from service.generators.extractive.naming import MAX_USERS_OF_A_NAME
 from service.generators.extractive.nouns import addressees, is_wordlike
+from service.generators.extractive.themes import FULL_LOG_LIFT
 from service.generators.extractive.wording import is_conversation, listed
 from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, pair_hashes
@@ -33,6 +34,7 @@ def keyphrase_candidates(
     if not len(corpus.words):
         return []
     allowed = _allowed(history, corpus, population)
+    lifts = _log_lifts(corpus, population)
     age = np.arange(corpus.size)[::-1]
     scales = (
         (Family.MENTION, "Mentions", np.ones(corpus.size)),
@@ -42,7 +44,7 @@ def keyphrase_candidates(
         candidate
         for family, opening, weights in scales
         for terms in [_telling_terms(corpus, population, allowed, weights)]
-        for candidate in _lists(family, opening, terms, history, corpus)
+        for candidate in _lists(family, opening, terms, history, corpus, lifts)
     ]
 
 
@@ -52,6 +54,7 @@ def _lists(
     terms: Sequence[Term],
     history: Sequence[Interaction],
     corpus: Corpus,
+    lifts: Floats,
 ) -> Iterator[Candidate]:
     surfaces = [" ".join(_surface(corpus, word) for word in term) for term in terms]
     for size in _SIZES:
@@ -64,10 +67,21 @@ def _lists(
                 f"{opening} {listed(surfaces[start : start + size])}.",
                 history,
                 texts.tolist(),
-                distinctiveness=0.5,
+                distinctiveness=float(lifts[words].mean()) / FULL_LOG_LIFT,
                 rank=rank,
                 claims=[corpus.words[word] for word in words],
             )
+
+
+def _log_lifts(corpus: Corpus, population: Population) -> Floats:
+    """For each word (V,), how much more often this history has it than others do."""
+    found = corpus.word_ids >= 0
+    ones = np.ones(corpus.size)
+    rates = _counts(corpus.word_ids[found], corpus.texts[found], ones, len(corpus.words))
+    everywhere, _ = population.word_rates(corpus.hashes)
+    usual = (everywhere + 1.0) / (population.interactions + 1)
+    lifts: Floats = np.log(np.maximum(rates / corpus.size / usual, 1.0))
+    return lifts
 
 
 def _allowed(

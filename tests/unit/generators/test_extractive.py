@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from service.domain.interaction import Interaction
 from service.domain.profile import Draft, Statement, StatementKind, render_text
 from service.domain.tokens import estimate_tokens
-from service.generators.extractive import ExtractiveGenerator, candidates, write_draft
+from service.generators.extractive import ExtractiveGenerator, find_candidates, write_draft
 from service.generators.extractive.candidate import MAX_EVIDENCE
-from service.generators.extractive.selection import Weights, select
+from service.generators.extractive.weights import weights_of
 from service.generators.extractive.wording import activity, spoken
 from service.generators.population import Population
 from tests.unit.generators.histories import (
@@ -38,7 +38,8 @@ def said(draft: Draft, kind: StatementKind | None = None) -> str:
 
 
 def all_said(interactions: list[Interaction], population: Population = EMPTY) -> list[Statement]:
-    return [candidate.statement for candidate in candidates(interactions, population)]
+    pool = find_candidates(interactions, population)
+    return [candidate.statement for candidate in pool.candidates] if pool else []
 
 
 def test_it_says_what_sets_a_user_apart():
@@ -264,19 +265,25 @@ def test_statements_keep_their_ids_while_counts_change():
     assert before != after
 
 
-def test_selection_takes_the_best_that_fit_and_drops_from_the_end():
-    found = candidates(BAKER, ASSISTANT_USERS)
-    roomy = select(found, Weights(), 1_000)
+def test_a_shorter_budget_leaves_out_the_end_of_the_choice():
+    roomy = write_draft(BAKER, ASSISTANT_USERS, 1_000).statements
     assert len(roomy) == len({statement.id for statement in roomy}) > 1
     first = estimate_tokens(roomy[0].text)
-    assert select(found, Weights(), first)[0] == roomy[0]
-    assert select(found, Weights(), 0) == ()
+    assert write_draft(BAKER, ASSISTANT_USERS, first).statements[0] == roomy[0]
+    assert write_draft(BAKER, ASSISTANT_USERS, 0).statements == ()
 
 
 def test_weights_decide_what_comes_first():
-    found = candidates(BAKER, ASSISTANT_USERS)
-    examples_first = Weights(kind={StatementKind.EXAMPLE: 100.0})
-    assert select(found, examples_first, 160)[0].kind is StatementKind.EXAMPLE
+    examples_first = weights_of({"is example": 100.0})
+    draft = write_draft(BAKER, ASSISTANT_USERS, 160, examples_first)
+    assert draft.statements[0].kind is StatementKind.EXAMPLE
+
+
+def test_no_two_statements_speak_of_the_same():
+    quotes_first = weights_of({"is quote": 100.0})
+    statements = write_draft(BAKER, ASSISTANT_USERS, 1_000, quotes_first).statements
+    quoted = [s.evidence for s in statements if s.text.startswith('"')]
+    assert len(quoted) == len(set(quoted)) > 1
 
 
 def test_an_empty_history_gives_an_empty_draft():

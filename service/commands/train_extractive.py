@@ -1,0 +1,183 @@
+"""`bump train extractive`: histories in, a policy with its card out."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from service.bump.batch import BatchTooSmall
+from service.bump.setting import Setting
+from service.commands.histories import read_histories
+from service.commands.training_data import live_histories, project_database
+from service.config import Settings
+from service.db.generators import GeneratorKind, register
+from service.errors import ConfigurationError
+from service.evaluation.partition import Part, part_of
+from service.evaluation.preparation import Histories, HistoriesTooShort, prepare
+from service.generators.extractive.artifact import WEIGHTS_FILE, write_policy
+from service.generators.extractive.weights import UNTRAINED
+from service.runtime import open_judge
+from service.trainer import checkpoint
+from service.trainer.curves import Curves, read_curves
+from service.trainer.export import Card, user_digests, write_card
+from service.trainer.extractive import Ascent, ExtractiveTrainer, Project, Training, pools_of
+from service.trainer.rewarding import JudgeUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`files`: histories by file, each a project of its own; without one, the live `project`."""
+
+    files: Sequence[Path]
+    project: str
+    judge: str
+    seed: int
+    setting: Setting
+    training: Training
+
+
+def train_extractive(settings: Settings, request: Request, folder: Path) -> Path:
+    """The folder of the policy. A run that was killed goes on from its last checkpoint.
+
+    Raises ConfigurationError for what cannot be trained on, for a judge that stays away and for a
+    `folder` of another run, and InvalidBody for a file that holds no histories.
+    """
+    return asyncio.run(_train(settings, request, folder.absolute()))
+
+
+async def _train(settings: Settings, request: Request, folder: Path) -> Path:
+    named = await _histories(settings, request)
+    async with AsyncExitStack() as stack:
+        projects = [
+            await _project(name, histories, settings, request, stack)
+            for name, histories in named.items()
+        ]
+        if not any(project.validation for project in projects):
+            raise ConfigurationError("No user is left to validate on: bring more users.")
+        run = _digest(projects, request)
+        progress = checkpoint.load(folder, run) or Ascent.start(UNTRAINED)
+        trainer = ExtractiveTrainer(projects, request.training, seed=request.seed)
+        try:
+            await _run(trainer, progress, request.training.steps, folder, run)
+        except JudgeUnavailable as error:
+            raise ConfigurationError(str(error)) from error
+    policy = folder / "policy"
+    digest = write_policy(policy, progress.best)
+    write_card(policy, WEIGHTS_FILE, _card(projects, request, folder))
+    if not request.files:
+        await _register(settings, request, policy, digest, progress)
+    return policy
+
+
+async def _histories(settings: Settings, request: Request) -> dict[str, Histories]:
+    if request.files:
+        return {
+            path.name.removesuffix(".gz").removesuffix(".jsonl"): read_histories(path).histories
+            for path in request.files
+        }
+    found = await live_histories(
+        settings,
+        request.project,
+        min_interactions=request.setting.shortest_history,
+        seed=request.seed,
+    )
+    return {request.project: found}
+
+
+async def _project(
+    name: str, histories: Histories, settings: Settings, request: Request, stack: AsyncExitStack
+) -> Project:
+    # The others are for evaluation and the gate, which take nobody that a training saw.
+    part = {user: part_of(name, user) for user in histories}
+    taken = {user: h for user, h in histories.items() if part[user] is not Part.EVALUATION}
+    try:
+        batch = await asyncio.to_thread(prepare, taken, request.setting, seed=request.seed)
+    except (HistoriesTooShort, BatchTooSmall) as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    judge = open_judge(request.judge, settings, batch.visible_texts())
+    stack.push_async_callback(judge.close)
+    asked = (example.user_id for example in batch.examples)
+    validation = frozenset(user for user in asked if part[user] is Part.VALIDATION)
+    pools = await asyncio.to_thread(pools_of, batch)
+    return Project(name, batch, validation, judge, pools)
+
+
+async def _run(
+    trainer: ExtractiveTrainer, progress: Ascent, steps: int, folder: Path, run: str
+) -> None:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with (
+        Curves(folder, after=progress.step) as curves,
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("Training", total=steps, completed=progress.step)
+        async for row in trainer.run(progress, UNTRAINED):
+            curves.log(progress.step, row)
+            if "validation" in row:
+                checkpoint.save(folder, progress, run)
+                description = f"Training, reward of validation users {row['validation']:.3f}"
+                bar.update(task, description=description)
+            bar.update(task, completed=progress.step)
+
+
+def _digest(projects: Sequence[Project], request: Request) -> str:
+    """Names what a run depends on, so that it never goes on with something else."""
+    told = hashlib.blake2b(repr((request.judge, request.seed, request.training)).encode())
+    for project in projects:
+        told.update(repr((project.name, sorted(project.validation))).encode())
+        for example in project.batch.examples:
+            told.update(repr((example.user_id, len(example.visible))).encode())
+    return told.hexdigest()[:32]
+
+
+def _card(projects: Sequence[Project], request: Request, folder: Path) -> Card:
+    rows = read_curves(folder)
+    skipped: dict[str, int] = {}
+    for project in projects:
+        for reason, users in project.batch.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + users
+    return Card(
+        name="Extractive policy",
+        base="candidates of the extractive generator",
+        data=", ".join(project.name for project in projects),
+        users=user_digests(
+            f"{project.name}\x1f{e.user_id}" for project in projects for e in project.batch.examples
+        ),
+        seed=request.seed,
+        judge=request.judge,
+        curve=tuple((row["step"], row["validation"]) for row in rows if "validation" in row),
+        settings={"setting": asdict(request.setting), "training": asdict(request.training)},
+        skipped=skipped,
+    )
+
+
+async def _register(
+    settings: Settings,
+    request: Request,
+    policy: Path,
+    digest: str,
+    progress: Ascent,
+) -> None:
+    """The policy as a candidate of the project; it serves once the gate has let it through."""
+    metrics: Mapping[str, object] = {
+        "judge": request.judge,
+        "steps": progress.step,
+        "validation": progress.best_reward,
+        "validation_at_start": progress.start_reward,
+    }
+    async with project_database(settings) as database, database.transaction(request.project) as tx:
+        await register(
+            tx,
+            name=f"extractive-{digest[:12]}",
+            kind=GeneratorKind.EXTRACTIVE,
+            base_model=None,
+            artifact_uri=policy.as_uri(),
+            sha256=digest,
+            metrics=metrics,
+        )
