@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 VOCABULARY = 4_096
 CONTEXT_TOKENS = 640
 BLOCK_TOKENS = 512
-BLOCKS_A_STEP = 16
+BLOCKS_A_STEP = 8
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = """\
 {%- for message in messages if message['role'] != 'system' -%}
@@ -166,6 +166,21 @@ def packed_blocks(
             while len(waiting) >= size:
                 yield torch.tensor(waiting[:size]).view(BLOCKS_A_STEP, BLOCK_TOKENS)
                 del waiting[:size]
+
+
+def repeating_blocks(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
+    """(B, T) blocks of random tokens that come again and again: the shortest way to copying.
+
+    What stood before is all that tells what comes next, so attention to it (induction; Olsson et
+    al. 2022) forms within a few hundred steps, and prose and profiles find it there.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    while True:
+        length = int(torch.randint(6, 40, (1,), generator=chance))
+        period = torch.randint(
+            3, len(tokenizer), (BLOCKS_A_STEP, length), generator=chance, dtype=torch.long
+        )
+        yield period.repeat(1, BLOCK_TOKENS // length + 1)[:, :BLOCK_TOKENS]
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

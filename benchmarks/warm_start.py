@@ -11,13 +11,14 @@ import orjson
 
 from benchmarks.tiny_lm import Pair
 from service.domain.interaction import Interaction
-from service.domain.profile import Draft
+from service.domain.profile import Draft, Statement, StatementKind
 from service.domain.prompts import profile_request
 from service.generators.extractive import write_draft
+from service.generators.extractive.wording import quote
 from service.generators.population import Population
 
-HISTORY_TOKENS = 450
-HISTORY_LIMIT = 10
+HISTORY_TOKENS = 260
+HISTORY_LIMIT = 5
 PROFILE_TOKENS = 60
 _TITLE_CHARS = 90
 _EVIDENCE = 3
@@ -52,10 +53,24 @@ def pairs_of_posts(
     for _ in range(count):
         post = chance.choice(posts)
         sentences = [s.strip() for s in post.replace("\n", ". ").split(". ") if len(s) > 20]
-        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(3, 7)]]
+        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(2, 4)]]
         texts = own + chance.choices(titles, k=HISTORY_LIMIT - len(own))
         chance.shuffle(texts)
         yield from _pair(_at_random_times(texts, chance), population)
+
+
+def pairs_of_quotes(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
+    """As many made-up users, whose profiles quote two of their lines: they teach to copy."""
+    chance = random.Random(seed)
+    titles = [title for post in posts if quote(title := post.splitlines()[0][:_TITLE_CHARS])]
+    for _ in range(count):
+        history = _at_random_times(chance.choices(titles, k=HISTORY_LIMIT), chance)
+        quoted = [
+            Statement("", StatementKind.EXAMPLE, f"Wrote {quote(one.text)}.", (one.key,))
+            for one in chance.sample(history, 2)
+        ]
+        request = profile_request(history, history_tokens=HISTORY_TOKENS)
+        yield Pair(request[-1].content, answer(Draft(tuple(quoted), ""), history))
 
 
 def _at_random_times(texts: Sequence[str], chance: random.Random) -> list[Interaction]:

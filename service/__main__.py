@@ -22,8 +22,10 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys of a project.", no_args_is_help=True)
 queue_app = typer.Typer(help="What waits to be regenerated.", no_args_is_help=True)
+train_app = typer.Typer(help="Make a generator better by the BUMP reward.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(queue_app, name="regenerations")
+app.add_typer(train_app, name="train")
 
 DataDir = Annotated[
     Path | None,
@@ -325,6 +327,26 @@ def queue_explain(
         return
     _out.print(found.pop("verdict"))
     _show_fields(found)
+
+
+@train_app.command("llm")
+def train_llm(
+    config: Annotated[Path, typer.Option(help="TOML; examples/train_llm.toml lists all of it.")],
+    output: Annotated[Path, typer.Option(help="Checkpoints, curves, and in the end adapter/.")],
+    histories: Annotated[
+        Path | None, typer.Option(help="JSON lines, gzip too, instead of the live project.")
+    ] = None,
+    project: Project = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Train a LoRA for the LLM generator. Killed, it goes on where its last checkpoint was."""
+    from service.commands.settings import read_settings, resolve_settings
+    from service.commands.train_llm import train_llm as run
+
+    settings = read_settings() if histories else resolve_settings(data_dir)
+    adapter = run(settings, config, histories, project, output)
+    if adapter:
+        _out.print(str(adapter), soft_wrap=True)
 
 
 def main() -> None:

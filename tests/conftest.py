@@ -3,7 +3,9 @@
 Row-level security keeps the projects apart, so tests share the servers without cleaning up.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from uuid import uuid4
 
 import httpx2
@@ -21,6 +23,17 @@ from service.generators.generator import Generator
 from service.runtime import Runtime, open_generator, open_runtime
 from service.worker import Worker, WorkerPolicy
 from tests.embedded_stacks import open_directory
+
+
+@pytest.fixture(autouse=True)
+def training_libraries(request: pytest.FixtureRequest) -> None:
+    """Skips what is marked `train` where there is no torch; fails if BUMP_REQUIRE_TRAIN=1."""
+    if request.node.get_closest_marker("train") is None or find_spec("torch"):
+        return
+    reason = "torch and TRL are not installed: run `make install-train`"
+    if os.environ.get("BUMP_REQUIRE_TRAIN") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

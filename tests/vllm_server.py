@@ -33,12 +33,17 @@ _SERVER_OPTIONS = (
     "--enforce-eager",
     "--dtype=float32",
     "--max-num-seqs=16",
+    # Training loads adapters while the server runs.
+    "--enable-lora",
+    "--max-lora-rank=8",
+    "--max-loras=2",
     # Random weights may otherwise fill a JSON answer with white space up to the token limit.
     '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}',
 )
 _SERVER_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TORCHDYNAMO_DISABLE": "1",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
 }
@@ -65,7 +70,7 @@ def vllm_server() -> Iterator[str]:
     Takes about 30 s and 3 GB. The server ends with the block, or with this process. Raises
     VllmNotStarted, or CalledProcessError if the model cannot be built.
     """
-    model = _tiny_model()
+    model = tiny_model()
     with tempfile.TemporaryFile() as log:
         port = _free_port()
         server = _start(model, port, log)
@@ -76,8 +81,11 @@ def vllm_server() -> Iterator[str]:
             _stop(server)
 
 
-def _tiny_model() -> Path:
-    """Built once for every version of the script; a build that was cut short is not found."""
+def tiny_model() -> Path:
+    """The folder of the model that the server serves.
+
+    Built once for every version of the script; a build that was cut short is not found.
+    """
     version = hashlib.sha256(_MODEL_SCRIPT.read_bytes()).hexdigest()[:12]
     model = _ENVIRONMENT / "models" / version
     if model.exists():

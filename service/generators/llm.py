@@ -18,23 +18,26 @@ from service.domain.tokens import estimate_tokens
 from service.errors import DownstreamFailed, DownstreamTimedOut
 from service.generators.generator import Generator
 from service.generators.population import Population
-from service.llm.client import ChatClient, Completion, Sampling
+from service.llm.client import ChatClient, Sampling
 from service.telemetry import GENERATOR_FALLBACKS, UNSUPPORTED_STATEMENTS
 
 log = structlog.get_logger()
 
 _ATTEMPTS = 2
 _MAX_STATEMENTS = 12
-_MAX_STATEMENT_CHARS = 240
+# Twice this many characters at most: xgrammar, which decodes in vLLM, fails on counts over 128.
+_HALF_STATEMENT_CHARS = 120
 _MAX_EVIDENCE = 8
 _TEMPERATURE = 0.2
 # The JSON around a statement, its evidence and its kind.
 _JSON_TOKENS_PER_STATEMENT = 60
 _KINDS = [kind.value for kind in StatementKind if kind is not StatementKind.PINNED]
 
+_CHARACTER = r'[^\x00-\x1f"\\]'
+
 # Strings and arrays are bounded, and strings hold nothing that JSON would have to escape: guided
 # decoding lets raw control characters through, and an unbounded answer ends in mid-document.
-_SCHEMA: dict[str, Any] = {
+ANSWER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "statements": {
@@ -47,7 +50,10 @@ _SCHEMA: dict[str, Any] = {
                     "kind": {"type": "string", "enum": _KINDS},
                     "text": {
                         "type": "string",
-                        "pattern": rf'^[^\x00-\x1f"\\]{{1,{_MAX_STATEMENT_CHARS}}}$',
+                        "pattern": (
+                            f"^{_CHARACTER}{{1,{_HALF_STATEMENT_CHARS}}}"
+                            f"{_CHARACTER}{{0,{_HALF_STATEMENT_CHARS}}}$"
+                        ),
                     },
                     "interactions": {
                         "type": "array",
@@ -96,22 +102,31 @@ class LlmGenerator:
         completion = await self._client.complete(
             profile_request(history, history_tokens=self._history_tokens),
             Sampling(
-                max_tokens=self._max_tokens + _MAX_STATEMENTS * _JSON_TOKENS_PER_STATEMENT,
+                max_tokens=answer_tokens(self._max_tokens),
                 temperature=_TEMPERATURE,
-                json_schema=_SCHEMA,
+                json_schema=ANSWER_SCHEMA,
             ),
         )
-        statements = _within_budget(_statements(completion, history), self._max_tokens)
+        if completion.finish_reason == "length":
+            raise UnusableAnswer
+        statements = _within_budget(read_answer(completion.text, history), self._max_tokens)
         if not statements:
             raise UnusableAnswer
         return Draft(tuple(statements), self.name)
 
 
-def _statements(completion: Completion, history: Sequence[Interaction]) -> list[Statement]:
-    if completion.finish_reason == "length":
-        raise UnusableAnswer
+def answer_tokens(profile_tokens: int) -> int:
+    """The most that an answer may take whose statements hold `profile_tokens`, JSON and all."""
+    return profile_tokens + _MAX_STATEMENTS * _JSON_TOKENS_PER_STATEMENT
+
+
+def read_answer(text: str, history: Sequence[Interaction]) -> list[Statement]:
+    """The statements of an answer that have support in `history`, numbered as the prompt has it.
+
+    Raises UnusableAnswer when `text` is not a document of `ANSWER_SCHEMA`.
+    """
     try:
-        documents = orjson.loads(completion.text)["statements"]
+        documents = orjson.loads(text)["statements"]
         found = [_statement(document, history) for document in documents]
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
         raise UnusableAnswer from error

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.domain.interaction import Interaction
+from service.domain.prompts import Message
 from service.generators.extractive import ExtractiveGenerator
-from service.generators.llm import LlmGenerator
+from service.generators.llm import ANSWER_SCHEMA, LlmGenerator
 from service.generators.population import Population
-from service.llm.client import ChatClient
+from service.llm.client import ChatClient, Sampling
 from tests.vllm_server import MODEL_NAME
 
 pytestmark = pytest.mark.vllm
@@ -37,3 +38,13 @@ async def test_every_statement_it_keeps_names_events_of_the_history(vllm: str) -
     keys = {interaction.key for interaction in history}
     assert all(set(statement.evidence) <= keys for statement in draft.statements)
     assert all(statement.evidence for statement in draft.statements)
+
+
+async def test_guided_decoding_takes_the_schema_of_the_answer(vllm: str) -> None:
+    client = ChatClient(base_url=vllm, model=MODEL_NAME, api_key=None, deadline=120)
+    sampling = Sampling(max_tokens=64, json_schema=ANSWER_SCHEMA)
+    try:
+        completion = await client.complete([Message("user", "Write a profile.")], sampling)
+    finally:
+        await client.close()
+    assert completion.text.startswith('{"statements": [{"kind": "')
