@@ -20,6 +20,7 @@ from service.llm.scoring import ScoringClient
 if TYPE_CHECKING:
     from service.bump.judge import Judge
     from service.generators.generator import Generator
+    from service.generators.llm import LlmGenerator
     from service.judges.encoder import Encoder
 
 JUDGES = ("lexical", "embedding", "listwise", "likelihood")
@@ -80,15 +81,21 @@ def open_generator(settings: Settings) -> "Generator":
     """Raises ConfigurationError when the LLM's endpoint is not named."""
     # Here, for an API process writes no profiles and need not load what does.
     from service.generators.extractive import ExtractiveGenerator
+
+    if settings.generator == "llm":
+        return open_llm_generator(settings)
+    return ExtractiveGenerator(max_tokens=settings.profile_tokens)
+
+
+def open_llm_generator(settings: Settings) -> "LlmGenerator":
+    """Raises ConfigurationError when its endpoint is not named."""
+    from service.generators.extractive import ExtractiveGenerator
     from service.generators.llm import LlmGenerator
 
-    extractive = ExtractiveGenerator(max_tokens=settings.profile_tokens)
-    if settings.generator == "extractive":
-        return extractive
     if settings.generator_url is None or settings.generator_model is None:
         raise ConfigurationError(
-            "BUMP_GENERATOR=llm needs BUMP_GENERATOR_URL (an OpenAI-compatible base URL) and "
-            "BUMP_GENERATOR_MODEL."
+            "The LLM that writes profiles needs BUMP_GENERATOR_URL (an OpenAI-compatible base URL) "
+            "and BUMP_GENERATOR_MODEL."
         )
     client = ChatClient(
         base_url=settings.generator_url,
@@ -98,7 +105,7 @@ def open_generator(settings: Settings) -> "Generator":
     )
     return LlmGenerator(
         client,
-        fallback=extractive,
+        fallback=ExtractiveGenerator(max_tokens=settings.profile_tokens),
         max_tokens=settings.profile_tokens,
         history_tokens=settings.generator_history_tokens,
     )
