@@ -380,7 +380,7 @@ def train_extractive(
         setting=Setting(held_out=held_out, negatives=negatives, gap=gap),
         training=Training(steps=steps, max_tokens=settings.profile_tokens),
     )
-    _out.print(str(run(settings, request, output)), soft_wrap=True)
+    out.print(str(run(settings, request, output)), soft_wrap=True)
 
 
 def main() -> None:
