@@ -10,6 +10,7 @@ The histories are not part of the project; `--histories` names their folder.
 import argparse
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ TRAINING = Path(__file__).with_name("training")
 SETS = ("acl_papers", "git_commits", "movielens_small", "reddit_communities", "ubuntu_irc")
 JUDGES = ("lexical", "embedding")
 SEED = 7
+# By the name that the page shows; the first is the primary one.
 SETTINGS = {
     "primary": Setting(),
-    "ungapped": Setting(gap=0, time_matched=False),
+    "no gap, random others": Setting(gap=0, time_matched=False),
+    "one held out": Setting(held_out=1),
+    "BUMP+": Setting(hard=True),
 }
 
 
@@ -42,20 +46,21 @@ def main() -> None:
     arguments = _arguments()
     if not arguments.page_only:
         configure_logging("error", "results")
-        measured = asyncio.run(measure(arguments.histories, arguments.resume))
+        generators = [*GENERATORS, *filter(None, arguments.also.split(","))]
+        measured = asyncio.run(measure(arguments.histories, generators, arguments.resume))
         RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
     training = [json.loads(path.read_text()) for path in sorted(TRAINING.glob("*.json"))]
     page = quality_page.write(json.loads(RESULTS.read_text()), training, ROOT / "docs")
     Console(stderr=True).print(f"Wrote {page}.")
 
 
-async def measure(folder: Path, resume: Path | None) -> dict[str, Any]:
+async def measure(folder: Path, generators: Sequence[str], resume: Path | None) -> dict[str, Any]:
     """By the name of the setting, what `compare_generators` gives, and where it comes from."""
     sets = {name: evaluation_users(folder / f"{name}.jsonl.gz") for name in SETS}
     found = {
         name: await compare_generators(
             sets,
-            GENERATORS,
+            generators,
             JUDGES,
             setting=setting,
             settings=read_settings(),
@@ -79,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--histories", type=Path, default=ROOT.parent / "shared" / "data" / "histories"
     )
+    parser.add_argument("--also", default="", help="comma list of more generators, such as llm")
     parser.add_argument("--resume", type=Path, help="keep what is finished here, and go on from it")
     parser.add_argument("--page-only", action="store_true", help="measure nothing anew")
     return parser.parse_args()

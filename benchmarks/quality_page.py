@@ -6,6 +6,7 @@ has them `table` ({"columns": […], "rows": [[…]]}) and `curves` ({label: [[s
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -17,6 +18,12 @@ from service.commands.evaluation_table import by_total, plot
 from service.evaluation.baselines import BASELINES
 
 _START = "extractive"
+
+_OTHER_SETTINGS = """## Other settings
+
+Total rewards less chance, all sets. Without a gap and among random others cheap profiles look
+better than they are: the newest events are like those that follow them, and random others are of
+other years. BUMP+ asks for the least expected interactions and among the most similar users."""
 
 Row = Mapping[str, Any]
 
@@ -33,7 +40,8 @@ def write(measured: Mapping[str, Any], training: Sequence[Mapping[str, Any]], do
         "## Set by set\n\nTotal rewards.",
         *(_by_set(primary, judge) for judge in _judges(primary)),
         _auc(primary),
-        _ungapped(measured),
+        _OTHER_SETTINGS,
+        *(_other_settings(measured, judge) for judge in _judges(primary)),
         _checks(primary),
         *(_training(number, part, docs) for number, part in enumerate(training, 1)),
     ]
@@ -43,24 +51,24 @@ def write(measured: Mapping[str, Any], training: Sequence[Mapping[str, Any]], do
 
 
 def _introduction(measured: Mapping[str, Any]) -> str:
-    primary = measured["settings"]["primary"]
+    primary, versions = measured["settings"]["primary"], measured["versions"]
     setting, chance = primary["setting"], primary["chance"]
     users = ", ".join(f"{part['histories']} {part['users']}" for part in primary["sets"])
-    code = measured["versions"]["code"]
-    return f"""# Results
-
-How good profiles are on five sets of real histories, measured without a label; how to read the
-numbers is in [evaluation.md](evaluation.md). `make results` writes this page. The histories are
-not part of the project. Version {measured["versions"]["bump"]}, code {code}, seed
-{measured["seed"]}.
-
-A profile is to pick out the user's {setting["held_out"]} newest interactions among
-{setting["negatives"]} of other users (forward), and each of these the profile among
-{setting["negatives"]} of other users (backward). The {setting["gap"]} interactions before them are
-seen by nobody, and the others are those nearest in time. A profile that says nothing earns
-{chance["forward"]:.3f} + {chance["backward"]:.3f} = {chance["total"]:.3f}; a perfect one 2.
-Behind ± stands half of the 95 % bootstrap interval over users. Users who were evaluated, none of
-whom anything was trained on: {users}."""
+    paragraphs = (
+        "How good profiles are on five sets of real histories, measured without a label; how to "
+        "read the numbers is in [evaluation.md](evaluation.md). `make results` writes this page. "
+        f"The histories are not part of the project. Version {versions['bump']}, code "
+        f"{versions['code']}, seed {measured['seed']}.",
+        f"A profile is to pick out the user's {setting['held_out']} newest interactions among "
+        f"{setting['negatives']} of other users (forward), and each of these the profile among "
+        f"{setting['negatives']} of other users (backward). The {setting['gap']} interactions "
+        "before them are seen by nobody, and the others are those nearest in time. A profile that "
+        f"says nothing earns {chance['forward']:.3f} + {chance['backward']:.3f} = "
+        f"{chance['total']:.3f}; a perfect one 2. Behind ± stands half of the 95 % bootstrap "
+        "interval over users.",
+        f"Users who were evaluated, none of whom anything was trained on: {users}.",
+    )
+    return "\n\n".join(("# Results", *(fill(paragraph, 100) for paragraph in paragraphs)))
 
 
 def _pooled(part: Mapping[str, Any], judge: str) -> str:
@@ -116,27 +124,19 @@ def _auc(part: Mapping[str, Any]) -> str:
     )
 
 
-def _ungapped(measured: Mapping[str, Any]) -> str:
-    primary, ungapped = (measured["settings"][name] for name in ("primary", "ungapped"))
-    judges = _judges(primary)
-    names = [row["generator"] for row in by_total(_of(primary, judges[0]))]
+def _other_settings(measured: Mapping[str, Any], judge: str) -> str:
+    settings = measured["settings"]
+    names = [row["generator"] for row in by_total(_of(settings["primary"], judge))]
     rows = [
-        (
-            name,
-            *(
-                f"{_row(part, judge, name)['total']['mean']:.3f}"
-                for judge in judges
-                for part in (primary, ungapped)
-            ),
-        )
+        (name, *(f"{_over_chance(part, judge, name):+.3f}" for part in settings.values()))
         for name in names
     ]
-    heads = [f"{judge}, {kind}" for judge in judges for kind in ("primary", "ungapped")]
-    return (
-        "## Without a gap, among random users\n\n"
-        "What the two leaks are worth: the newest events are like those that follow them, and "
-        "random others are of other years.\n\n" + _table(("generator", *heads), rows)
-    )
+    return f"Judge: {judge}.\n\n{_table(('generator', *settings), rows)}"
+
+
+def _over_chance(part: Mapping[str, Any], judge: str, generator: str) -> float:
+    total: float = _row(part, judge, generator)["total"]["mean"]
+    return total - float(part["chance"]["total"])
 
 
 def _checks(part: Mapping[str, Any]) -> str:

@@ -143,7 +143,9 @@ def evaluate(
     generators: Annotated[
         str, typer.Option(help="Comma list: all, names of them, llm, file:PATH.")
     ] = "all",
-    judges: Annotated[str, typer.Option(help="Comma list.")] = "lexical,embedding",
+    judges: Annotated[
+        str, typer.Option(help="Comma list: lexical, embedding, listwise, likelihood.")
+    ] = "lexical,embedding",
     held_out: Annotated[int, typer.Option(min=1, help="Newest interactions to pick out (P).")] = 4,
     negatives: Annotated[int, typer.Option(min=1, help="Others beside them (K).")] = 8,
     gap: Annotated[int, typer.Option(min=0, help="Interactions before them left out.")] = 4,
@@ -151,13 +153,13 @@ def evaluate(
         bool, typer.Option("--time-matched/--random-negatives", help="Whom to tell from.")
     ] = True,
     hard: Annotated[
-        bool, typer.Option(help="BUMP+: the least expected interactions, the likest users.")
+        bool, typer.Option("--hard", help="BUMP+: what is least expected, among the likest users.")
     ] = False,
     orders: Annotated[int, typer.Option(min=1, help="Shuffles for a listwise judge (M).")] = 2,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
     users: Annotated[int | None, typer.Option(min=2, help="At most so many of each set.")] = None,
     also_ungapped: Annotated[
-        bool, typer.Option(help="Also without a gap and with random negatives.")
+        bool, typer.Option("--also-ungapped", help="Also with no gap and random negatives.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a plot: .png or .svg.")] = None,
     resume: Annotated[

@@ -40,6 +40,7 @@ class Training:
     users: int = 64
     rollouts: int = 8
     max_tokens: int = 160
+    temperature: float = 0.2
     learning_rate: float = 0.03
     averaging: float = 0.95
     entropy_floor: float = 0.5
@@ -178,6 +179,7 @@ class ExtractiveTrainer:
             weights.astype(np.float32),
             self._training.max_tokens,
             profiles=self._training.rollouts,
+            temperature=self._training.temperature,
             rng=rng,
         )
 

@@ -1,7 +1,7 @@
 """Profiles drawn from the extractive policy, and the gradient of how likely each was.
 
-A profile is drawn candidate by candidate, each with probability softmax(score) among those that
-still fit: a Plackett-Luce ranking, cut at the token budget.
+A profile is drawn candidate by candidate, each with probability softmax(score / temperature) among
+those that still fit: a Plackett-Luce ranking, cut at the token budget.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,21 @@ class Drawn:
 
 
 def draw(
-    pool: Pool, weights: Floats, max_tokens: int, *, profiles: int, rng: np.random.Generator
+    pool: Pool,
+    weights: Floats,
+    max_tokens: int,
+    *,
+    profiles: int,
+    temperature: float,
+    rng: np.random.Generator,
 ) -> Drawn:
-    """Draw G = `profiles` profiles of at most `max_tokens` from the policy with `weights` (H, F)."""
+    """Draw G = `profiles` profiles of at most `max_tokens` from the policy with `weights` (H, F).
+
+    The policy serves its best profile, not a drawn one: at a low `temperature` the drawn ones are
+    near it, and what makes them better makes it better.
+    """
     state = State.empty(pool, profiles, max_tokens)
-    effective = pool.context @ weights
+    effective = pool.context @ weights / temperature
     chosen: list[list[int]] = [[] for _ in range(profiles)]
     towards = np.zeros((profiles, len(effective)))
     entropy_gradient = np.zeros(len(effective))
@@ -55,9 +65,9 @@ def draw(
     draws = max(1, len(entropies))
     return Drawn(
         chosen=tuple(map(tuple, chosen)),
-        score_function=pool.context[None, :, None] * towards[:, None, :],
+        score_function=pool.context[None, :, None] * towards[:, None, :] / temperature,
         entropy=sum(entropies) / draws,
-        entropy_gradient=np.outer(pool.context, entropy_gradient / draws),
+        entropy_gradient=np.outer(pool.context, entropy_gradient / draws / temperature),
     )
 
 

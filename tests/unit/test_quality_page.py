@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     measured = {
         "settings": {
             "primary": compared(Setting()),
-            "ungapped": compared(Setting(gap=0, time_matched=False)),
+            "no gap": compared(Setting(gap=0, time_matched=False)),
         },
         "seed": 1,
         "versions": {"bump": "0.1.0", "code": "abc"},
@@ -76,6 +76,12 @@ def test_what_is_no_baseline_is_compared_with_every_one(folder: Path) -> None:
 def test_the_distance_from_chance_is_shown(folder: Path) -> None:
     page = (folder / "results.md").read_text()
     assert "| all | lexical | +0.0000 | -0.035 [-0.035, -0.035] |" in page
+
+
+def test_other_settings_stand_beside_the_primary_one(folder: Path) -> None:
+    page = (folder / "results.md").read_text()
+    assert "| generator | primary | no gap |" in page
+    assert "| keywords | +0.265 | +0.265 |" in page
 
 
 def test_a_training_stands_with_its_table_and_curve(folder: Path) -> None:

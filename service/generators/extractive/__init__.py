@@ -8,9 +8,9 @@ from service.domain.interaction import Interaction, history_order
 from service.domain.profile import Draft
 from service.generators.extractive.candidate import Candidate
 from service.generators.extractive.examples import example_candidates, titles
+from service.generators.extractive.keyphrases import keyphrase_candidates
 from service.generators.extractive.manner import style_candidates
-from service.generators.extractive.mentions import mention_candidates
-from service.generators.extractive.phrases import Phrase, salient_phrases
+from service.generators.extractive.phrases import salient_phrases
 from service.generators.extractive.policy import Floats, Pool, choose, pool_of
 from service.generators.extractive.preferences import (
     categorical_attributes,
@@ -20,6 +20,7 @@ from service.generators.extractive.quotes import quote_candidates
 from service.generators.extractive.reach import reach_of
 from service.generators.extractive.recency import shifts
 from service.generators.extractive.rhythm import rhythm_candidates
+from service.generators.extractive.tastes import taste_candidates
 from service.generators.extractive.themes import find_themes, theme_candidates
 from service.generators.extractive.weights import UNTRAINED
 from service.generators.extractive.wording import is_conversation
@@ -28,6 +29,7 @@ from service.generators.reading.corpus import Corpus, fold, read_texts
 
 NAME = "extractive"
 MAX_INTERACTIONS = 200
+_MIN_LATELY = 5
 
 
 class ExtractiveGenerator:
@@ -70,8 +72,7 @@ def find_candidates(history: Sequence[Interaction], population: Population) -> P
     if not ordered:
         return None
     corpus = read_texts([interaction.text for interaction in ordered])
-    distinct = {c.statement.id: c for c in reversed(_candidates(ordered, corpus, population))}
-    candidates = list(reversed(distinct.values()))
+    candidates = _candidates(ordered, corpus, population)
     if not candidates:
         return None
     reach = reach_of([c.statement.text for c in candidates], corpus, population)
@@ -86,31 +87,27 @@ def _candidates(
     values = [value.name for attribute in attributes for value in attribute.values]
     told = {_spaced(value) for value in values}
 
-    def phrases(faint: bool) -> list[Phrase]:
-        found = salient_phrases(
-            corpus,
-            population,
-            never_alone={fold(word) for name in (*names, *values) for word in name.split()},
-            conversation=is_conversation([interaction.type for interaction in ordered]),
-            faint=faint,
-        )
-        return [phrase for phrase in found if _spaced(phrase.subject) not in told]
-
-    salient = phrases(faint=False)
+    found_phrases = salient_phrases(
+        corpus,
+        population,
+        never_alone={fold(word) for name in (*names, *values) for word in name.split()},
+        conversation=is_conversation([interaction.type for interaction in ordered]),
+    )
+    salient = [phrase for phrase in found_phrases if _spaced(phrase.subject) not in told]
     changed = shifts(ordered, salient, attributes)
     lasting = [phrase for phrase in salient if phrase.surface not in changed.subjects]
     found = find_themes(lasting, len(ordered))
-    used = {word for phrase in salient for word in phrase.words}
-    faint = [phrase for phrase in phrases(faint=True) if used.isdisjoint(phrase.words)]
+    newest = max(_MIN_LATELY, len(ordered) // 5)
     return [
         *theme_candidates(found, ordered),
-        *mention_candidates(faint, ordered),
+        *keyphrase_candidates(ordered, corpus, population),
         *preference_candidates(attributes, ordered, population),
+        *taste_candidates(attributes, ordered, max(0, len(ordered) - newest)),
         *changed.candidates,
         *style_candidates(ordered, population),
         *rhythm_candidates(ordered, population),
-        *example_candidates(ordered, found, names),
-        *quote_candidates(ordered),
+        *example_candidates(ordered, found, names, population),
+        *quote_candidates(ordered, population),
     ]
 
 

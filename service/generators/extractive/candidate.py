@@ -1,6 +1,6 @@
 """A statement that could stand in a profile, with the numbers by which it is chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +16,10 @@ class Family(StrEnum):
 
     THEME = "theme"
     MENTION = "mention"
+    LATELY = "lately"
     PREFERENCE = "preference"
+    TASTE = "taste"
+    AVERSION = "aversion"
     SHIFT = "shift"
     STYLE = "style"
     RHYTHM = "rhythm"
@@ -27,7 +30,10 @@ class Family(StrEnum):
 _KINDS = {
     Family.THEME: StatementKind.INTEREST,
     Family.MENTION: StatementKind.INTEREST,
+    Family.LATELY: StatementKind.RECENT,
     Family.PREFERENCE: StatementKind.PREFERENCE,
+    Family.TASTE: StatementKind.PREFERENCE,
+    Family.AVERSION: StatementKind.PREFERENCE,
     Family.SHIFT: StatementKind.RECENT,
     Family.STYLE: StatementKind.STYLE,
     Family.RHYTHM: StatementKind.RHYTHM,
@@ -55,10 +61,13 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """`claims` name what it speaks of: of candidates with one in common, a profile takes one."""
+
     statement: Statement
     family: Family
     features: Features
     tokens: int
+    claims: frozenset[str]
 
 
 def make_candidate(
@@ -71,6 +80,7 @@ def make_candidate(
     distinctiveness: float,
     rank: int,
     evidence: Sequence[int] | None = None,
+    claims: Iterable[str] = (),
 ) -> Candidate:
     """Build a candidate about `subject` from positions in `history` (oldest first).
 
@@ -93,4 +103,6 @@ def make_candidate(
         freshness=sum(position >= recent for position in support) / len(support),
         rank=min(1.0, rank / 5),
     )
-    return Candidate(statement, family, features, estimate_tokens(text))
+    return Candidate(
+        statement, family, features, estimate_tokens(text), frozenset((statement.id, *claims))
+    )

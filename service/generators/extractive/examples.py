@@ -5,16 +5,17 @@ from collections.abc import Sequence
 
 from service.domain.interaction import Interaction
 from service.generators.extractive.candidate import Candidate, Family, make_candidate
+from service.generators.extractive.naming import names_somebody
 from service.generators.extractive.phrases import Phrase
 from service.generators.extractive.themes import Theme
 from service.generators.extractive.wording import (
     activity,
-    is_quotable,
     listed,
     plain,
     quote,
     quoted,
 )
+from service.generators.population import Population
 from service.generators.reading.attributes import categories, rating
 
 _TITLE_NAMES = ("title", "name", "item", "product", "subject", "label")
@@ -42,19 +43,24 @@ def titles(history: Sequence[Interaction]) -> dict[str, int]:
 
 
 def example_candidates(
-    history: Sequence[Interaction], found: Sequence[Theme], names: dict[str, int]
+    history: Sequence[Interaction],
+    found: Sequence[Theme],
+    names: dict[str, int],
+    population: Population,
 ) -> list[Candidate]:
-    return _rated(history, names) or _typical(history, found)
+    return _rated(history, names) or _typical(history, found, population)
 
 
-def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Candidate]:
+def _typical(
+    history: Sequence[Interaction], found: Sequence[Theme], population: Population
+) -> list[Candidate]:
     """Quotes of the interactions that hold most of what sets the user apart, the second of what
     the first does not hold."""
     phrases = [phrase for theme in found for phrase in theme.phrases]
     total = sum(phrase.score for phrase in phrases)
     result: list[Candidate] = []
     for rank in range(_MAX_QUOTES):
-        position = _most_telling(history, phrases)
+        position = _most_telling(history, phrases, population)
         if position is None:
             break
         held = [phrase for phrase in phrases if position in phrase.texts]
@@ -75,19 +81,21 @@ def _typical(history: Sequence[Interaction], found: Sequence[Theme]) -> list[Can
     return result
 
 
-def _most_telling(history: Sequence[Interaction], phrases: Sequence[Phrase]) -> int | None:
+def _most_telling(
+    history: Sequence[Interaction], phrases: Sequence[Phrase], population: Population
+) -> int | None:
     """The position with most of `phrases` by score that is fit to quote, the newer of equals."""
     worth: dict[int, float] = defaultdict(float)
     for phrase in phrases:
         for text in phrase.texts.tolist():
             worth[text] += phrase.score
     best = sorted(worth, key=lambda text: (-worth[text], -text))[:5]
-    return next((text for text in best if _is_quotable(history[text])), None)
+    return next((text for text in best if _is_quotable(history[text], population)), None)
 
 
-def _is_quotable(interaction: Interaction) -> bool:
+def _is_quotable(interaction: Interaction, population: Population) -> bool:
     words = quote(interaction.text)
-    return bool(words) and is_quotable(words, interaction.type)
+    return bool(words) and not names_somebody(words, interaction.type, population)
 
 
 def _rated(history: Sequence[Interaction], names: dict[str, int]) -> list[Candidate]:

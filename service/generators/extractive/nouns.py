@@ -72,11 +72,11 @@ def wordlike(corpus: Corpus) -> NDArray[np.bool_]:
         for form in corpus.forms
         if form.isupper() and len(form) > 1 and form.replace("/", "").isalnum()
     }
-    like = (word in capitals or _is_wordlike(word) for word in corpus.words)
+    like = (word in capitals or is_wordlike(word) for word in corpus.words)
     return np.fromiter(like, np.bool_, len(corpus.words))
 
 
-def _is_wordlike(word: str) -> bool:
+def is_wordlike(word: str) -> bool:
     if not word.isascii() or _SHORT_CODE.fullmatch(word):
         return True
     digits = sum(map(str.isdigit, word))

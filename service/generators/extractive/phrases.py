@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from service.generators.extractive.naming import MAX_USERS_OF_A_NAME
 from service.generators.extractive.nouns import addressees, naming, wordlike
 from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, fold, is_unspaced, pair_hashes, uninflected
@@ -28,11 +29,11 @@ _WORTH_IF_COMMON = 0.6
 # A phrase that every other user has is worth this share of one that nobody else has.
 _WORTH_IF_WIDESPREAD = 0.25
 _COVERED = 0.6
-_MIN_USERS_TO_TELL_NAMES, _MAX_USERS_OF_A_NAME = 10, 3
+_MIN_USERS_TO_TELL_NAMES = 10
 _MIN_STEM, _SAME_STEM = 5, 0.6
 _MIN_LOG_LIFT = 0.7
 # Log-likelihood ratio from which a phrase is no accident of a small sample.
-_MIN_SCORE, _MIN_SCORE_IF_FAINT = 4.0, 1.0
+_MIN_SCORE = 4.0
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -87,22 +88,20 @@ def salient_phrases(
     population: Population,
     never_alone: Collection[str] = (),
     conversation: bool = False,
-    faint: bool = False,
 ) -> list[Phrase]:
     """Phrases (at most `MAX_PHRASES`) that set the texts of one user apart, strongest first.
 
     No two share a word. `never_alone` are folded words that only count in the company of
     others. In a `conversation`, words that open texts and that hardly anybody else uses are taken
-    for names of those spoken to. `faint` phrases may come up a single time.
+    for names of those spoken to.
     """
     if not len(corpus.words):
         return []
-    minimum = 1 if faint or corpus.size < 4 else 2 if corpus.size < 30 else 3
-    min_score = _MIN_SCORE_IF_FAINT if faint else _MIN_SCORE
+    minimum = 1 if corpus.size < 4 else 2 if corpus.size < 30 else 3
     allowed = corpus.content & wordlike(corpus) & ~_listed(corpus, GIVEN_NAMES)
     if conversation and population.users >= _MIN_USERS_TO_TELL_NAMES:
         _, users = population.word_rates(corpus.hashes)
-        allowed &= ~(addressees(corpus) & (users <= _MAX_USERS_OF_A_NAME))
+        allowed &= ~(addressees(corpus) & (users <= MAX_USERS_OF_A_NAME))
     singles = _singles(corpus, population, allowed, minimum)
     frequent = np.zeros(len(corpus.words), np.bool_)
     frequent[singles.words[:, 0]] = True
@@ -116,7 +115,7 @@ def salient_phrases(
         _kept(grams[0], subject, subject),
         *(_kept(gram, names.starts, names.ends) for gram in grams[1:]),
     ]
-    scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum, min_score)]
+    scored = [phrase for gram in grams for phrase in _scored(corpus, gram, minimum)]
     scored.sort(key=lambda phrase: (-phrase.score, phrase.words))
     return _distinct(corpus, scored[:_POOL])
 
@@ -220,13 +219,13 @@ def _uses(keys: Index, texts: Index, size: int) -> tuple[Index, Index, Index]:
     return distinct, phrases.astype(np.int64), uses % (size + 1)
 
 
-def _scored(corpus: Corpus, grams: _Grams, minimum: int, min_score: float) -> list[Phrase]:
+def _scored(corpus: Corpus, grams: _Grams, minimum: int) -> list[Phrase]:
     counts = grams.counts
     rates = counts / corpus.size
     lifts = np.log(np.maximum(rates, 1e-9) / grams.background)
     absent = np.maximum(1 - rates, 1e-9) / np.maximum(1 - grams.background, 1e-9)
     scores = counts * lifts + (corpus.size - counts) * np.log(absent)
-    best = np.flatnonzero((counts >= minimum) & (lifts > _MIN_LOG_LIFT) & (scores > min_score))
+    best = np.flatnonzero((counts >= minimum) & (lifts > _MIN_LOG_LIFT) & (scores > _MIN_SCORE))
     best = best[np.argsort(-scores[best], kind="stable")][:_POOL]
     order = np.argsort(grams.phrases, kind="stable")
     edges = np.searchsorted(grams.phrases[order], np.arange(len(grams.words) + 1))

@@ -44,13 +44,15 @@ class Pool:
 
     C candidates, n interactions, F features, H contexts. `fixed` (C, F') are the features that the
     choice does not change; `gains` (2, C, n): what each would add, by interaction, to a profile
-    that says nothing, over the whole history and lately; `context` (H,).
+    that says nothing, over the whole history and lately; `excludes` (C, C): which candidates
+    speak of the same; `context` (H,).
     """
 
     candidates: tuple[Candidate, ...]
     fixed: Floats
     gains: Floats
     likeness: Floats
+    excludes: NDArray[np.bool_]
     families: NDArray[np.int64]
     tokens: NDArray[np.int64]
     context: Floats
@@ -58,8 +60,11 @@ class Pool:
 
 @dataclass(slots=True)
 class State:
-    """G profiles in the making: `taken` (G, C), `covered` (G, 2, n), `overlap` (G, C), families
-    used (G, families) and tokens `left` (G,)."""
+    """G profiles in the making.
+
+    `taken` or excluded (G, C), `covered` (G, 2, n), `overlap` with what was taken (G, C), how many
+    of each family were `used` (G, families), and tokens `left` (G,).
+    """
 
     taken: NDArray[np.bool_]
     covered: Floats
@@ -85,7 +90,7 @@ class State:
 
     def take(self, pool: Pool, profiles: NDArray[np.int64], chosen: NDArray[np.int64]) -> None:
         """Add candidate `chosen[i]` to profile `profiles[i]`."""
-        self.taken[profiles, chosen] = True
+        self.taken[profiles] |= pool.excludes[chosen]
         self.covered[profiles] = np.maximum(
             self.covered[profiles], pool.gains[:, chosen].transpose(1, 0, 2)
         )
@@ -102,6 +107,7 @@ def pool_of(candidates: Sequence[Candidate], reach: Reach, history: Sequence[Int
         fixed=_fixed(candidates, reach, families, tokens),
         gains=_gains(_of_others(candidates, reach, history)),
         likeness=reach.statements,
+        excludes=_exclusions(candidates),
         families=families,
         tokens=tokens,
         context=_context(history),
@@ -154,6 +160,17 @@ def _fixed(
     return fixed
 
 
+def _exclusions(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    numbers: dict[str, int] = {}
+    for candidate in candidates:
+        for claim in candidate.claims:
+            numbers.setdefault(claim, len(numbers))
+    claimed = np.zeros((len(candidates), len(numbers)), np.float32)
+    for row, candidate in enumerate(candidates):
+        claimed[row, [numbers[claim] for claim in candidate.claims]] = 1
+    return claimed @ claimed.T > 0
+
+
 def _of_others(
     candidates: Sequence[Candidate], reach: Reach, history: Sequence[Interaction]
 ) -> Floats:
@@ -173,7 +190,8 @@ def _gains(interactions: Floats) -> Floats:
     lately = np.exp(-age / (size * _LATELY_SHARE + _LATELY_MIN))
     gains = np.stack([interactions, interactions * lately]).astype(np.float32)
     best = gains.sum(axis=2, keepdims=True).max(axis=1, keepdims=True)
-    return gains / np.maximum(best, 1e-9)
+    scaled: Floats = gains / np.maximum(best, 1e-9)
+    return scaled
 
 
 def _context(history: Sequence[Interaction]) -> Floats:

@@ -208,7 +208,8 @@ def _shunned(attribute: Attribute, history: Sequence[Interaction], rank: int) ->
     share = f"{percent(first.share)}, where {percent(first.usual)} is usual"
     named = attribute.named([f"{first.spoken} ({share})", *(v.spoken for v in others)])
     text = f"Seldom goes for {named}."
-    return _about(attribute, values, "less", text, history, -values[0].z / _FULL_Z, rank)
+    distinctiveness = -values[0].z / _FULL_Z
+    return _about(attribute, values, "less", text, history, distinctiveness, rank, Family.AVERSION)
 
 
 def _ratings(attribute: Attribute, history: Sequence[Interaction], rank: int) -> Candidate | None:
@@ -274,10 +275,11 @@ def _about(
     history: Sequence[Interaction],
     distinctiveness: float,
     rank: int,
+    family: Family = Family.PREFERENCE,
 ) -> Candidate:
     support = sorted({position for value in values for position in value.texts})
     return make_candidate(
-        Family.PREFERENCE,
+        family,
         f"{attribute.name} {aspect}",
         text,
         history,

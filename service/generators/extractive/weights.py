@@ -21,7 +21,10 @@ UNTRAINED = weights_of(
     {
         "is theme": 0.9,
         "is mention": 0.4,
+        "is lately": 0.4,
         "is preference": 0.8,
+        "is taste": 0.4,
+        "is aversion": 0.8,
         "is shift": 0.6,
         "is style": 0.1,
         "is rhythm": -0.3,

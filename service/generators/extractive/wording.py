@@ -5,9 +5,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from service.generators.reading.corpus import fold
-from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES, STOPWORDS
-
 MAX_QUOTE_CHARS = 80
 _MIN_QUOTE_CHARS, _ENOUGH_QUOTE_CHARS = 12, 30
 
@@ -128,7 +125,9 @@ def percent(share: float) -> str:
 def plain(text: str) -> str:
     """User text on one line, without addresses, links, handles, control tokens or controls."""
     spaced = _CONTROL.sub(" ", _PRIVATE.sub(" ", text))
-    kept = "".join(char if unicodedata.category(char)[0] not in "CZ" else " " for char in spaced)
+    kept = spaced
+    if not spaced.isprintable() or not spaced.isascii():
+        kept = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in spaced)
     return " ".join(kept.replace('"', "'").split())
 
 
@@ -146,9 +145,9 @@ def quote(text: str, max_chars: int = MAX_QUOTE_CHARS) -> str:
     return f'"{cut.rstrip(" .,;:-")}"' if len(cut) >= _MIN_QUOTE_CHARS else ""
 
 
-def is_quotable(words: str, kind: str) -> bool:
-    """Whether a quote holds no name: no given name, nor whoever a message begins by addressing."""
-    first, *rest = [fold(word) for word in words.strip('"').split()] or [""]
-    if GIVEN_NAMES.intersection((first, *rest)):
-        return False
-    return not is_conversation([kind]) or first in STOPWORDS | COMMON
+def excerpt(text: str, max_chars: int) -> str:
+    """The start of `text` in double quotes, whatever its lines, cut where a word ends."""
+    start = plain(text[: 3 * max_chars])
+    if len(start) > max_chars:
+        start = (start[:max_chars].rpartition(" ")[0] or start[:max_chars]).rstrip(" ,;:-") + "…"
+    return f'"{start}"'

@@ -68,7 +68,7 @@ class Corpus:
 
 def read_texts(texts: Sequence[str]) -> Corpus:
     """Tokenise `texts` (the first `MAX_CHARS_READ` characters of each) and fold their words."""
-    heads = (text[:MAX_CHARS_READ] for text in texts)
+    heads = (_head(text) for text in texts)
     found = [(_ASCII_TOKEN if head.isascii() else _TOKEN).findall(head) for head in heads]
     for tokens in found:
         tokens.append("")
@@ -83,12 +83,20 @@ def read_texts(texts: Sequence[str]) -> Corpus:
         size=len(texts),
         words=tuple(words),
         forms=tuple(forms),
-        hashes=_word_hashes(words),
+        hashes=word_hashes(words),
         content=np.fromiter(map(_is_content, words), np.bool_, len(words)),
         word_ids=word_of_form[form_ids] if len(stream) else form_ids,
         form_ids=form_ids,
         texts=np.repeat(np.arange(len(found)), lengths),
     )
+
+
+def _head(text: str) -> str:
+    """The part that is read, without a word that the cut would leave in pieces."""
+    if len(text) <= MAX_CHARS_READ:
+        return text
+    head = text[:MAX_CHARS_READ]
+    return head.rpartition(" ")[0] or head
 
 
 # Histories share most of their words, and folding them is a sixth of the reading.
@@ -131,7 +139,7 @@ def feature_hash(feature: str) -> int:
     return int.from_bytes(blake2b(feature.encode(errors="replace"), digest_size=8).digest(), "big")
 
 
-def _word_hashes(words: Collection[str]) -> NDArray[np.uint64]:
+def word_hashes(words: Collection[str]) -> NDArray[np.uint64]:
     """Cheaper than `feature_hash`, which would take a quarter of the reading; spread to 64 bits."""
     checksums = (crc32(word.encode(errors="replace")) for word in words)
     return np.fromiter(checksums, np.uint64, len(words)) * _MIX

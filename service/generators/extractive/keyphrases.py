@@ -1,0 +1,153 @@
+"""Words and pairs of words that tell a user from others: many in few tokens, at two time scales."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.interaction import Interaction
+from service.generators.extractive.candidate import Candidate, Family, make_candidate
+from service.generators.extractive.naming import MAX_USERS_OF_A_NAME
+from service.generators.extractive.nouns import addressees, is_wordlike
+from service.generators.extractive.wording import is_conversation, listed
+from service.generators.population import Population
+from service.generators.reading.corpus import Corpus, pair_hashes
+from service.generators.reading.vocabulary import GIVEN_NAMES
+
+# Offered at several sizes; a profile tells a word once.
+_SIZES = (4, 8)
+_MAX_TERMS = 32
+_POOL = 200
+# The weight of an interaction falls to 1/e over so many newer ones.
+_LATELY = 20.0
+# Words that stand together say more than each alone.
+_WORTH_OF_A_WORD = 0.4
+
+Floats = NDArray[np.float64]
+Term = tuple[int, ...]
+
+
+def keyphrase_candidates(
+    history: Sequence[Interaction], corpus: Corpus, population: Population
+) -> list[Candidate]:
+    if not len(corpus.words):
+        return []
+    allowed = _allowed(history, corpus, population)
+    age = np.arange(corpus.size)[::-1]
+    scales = (
+        (Family.MENTION, "Mentions", np.ones(corpus.size)),
+        (Family.LATELY, "Lately mentions", np.exp(-age / _LATELY)),
+    )
+    return [
+        candidate
+        for family, opening, weights in scales
+        for terms in [_telling_terms(corpus, population, allowed, weights)]
+        for candidate in _lists(family, opening, terms, history, corpus)
+    ]
+
+
+def _lists(
+    family: Family,
+    opening: str,
+    terms: Sequence[Term],
+    history: Sequence[Interaction],
+    corpus: Corpus,
+) -> Iterator[Candidate]:
+    surfaces = [" ".join(_surface(corpus, word) for word in term) for term in terms]
+    for size in _SIZES:
+        for rank, start in enumerate(range(0, len(terms), size)):
+            words = [word for term in terms[start : start + size] for word in term]
+            texts = np.unique(corpus.texts[np.isin(corpus.word_ids, words)])
+            yield make_candidate(
+                family,
+                f"{opening} {size} {rank}",
+                f"{opening} {listed(surfaces[start : start + size])}.",
+                history,
+                texts.tolist(),
+                distinctiveness=0.5,
+                rank=rank,
+                claims=[corpus.words[word] for word in words],
+            )
+
+
+def _allowed(
+    history: Sequence[Interaction], corpus: Corpus, population: Population
+) -> NDArray[np.bool_]:
+    """Words (V,) that may be told: no names of those spoken to."""
+    if not is_conversation([interaction.type for interaction in history]):
+        return corpus.content
+    _, users = population.word_rates(corpus.hashes)
+    return corpus.content & ~(addressees(corpus) & (users <= MAX_USERS_OF_A_NAME))
+
+
+def _telling_terms(
+    corpus: Corpus, population: Population, allowed: NDArray[np.bool_], weights: Floats
+) -> list[Term]:
+    """By TF-IDF against the population, the strongest first; no two share a word."""
+    terms = [
+        *_words(corpus, population, allowed, weights),
+        *_pairs(corpus, population, allowed, weights),
+    ]
+    terms.sort(key=lambda term: (-term[0], term[1]))
+    kept: list[Term] = []
+    taken: set[int] = set()
+    for _, term in terms:
+        if taken.isdisjoint(term) and all(_may_be_told(corpus.words[word]) for word in term):
+            kept.append(term)
+            taken.update(term)
+        if len(kept) == _MAX_TERMS:
+            break
+    return kept
+
+
+def _words(
+    corpus: Corpus, population: Population, allowed: NDArray[np.bool_], weights: Floats
+) -> list[tuple[float, Term]]:
+    found = corpus.word_ids >= 0
+    counts = _counts(corpus.word_ids[found], corpus.texts[found], weights, len(corpus.words))
+    everywhere, _ = population.word_rates(corpus.hashes)
+    rarity = np.log((population.interactions + 1) / (everywhere + 1.0) + 1)
+    worth = np.where(allowed, _WORTH_OF_A_WORD * counts * rarity, 0.0)
+    best = np.argsort(-worth, kind="stable")[:_POOL].tolist()
+    return [(float(worth[word]), (word,)) for word in best if worth[word] > 0]
+
+
+def _pairs(
+    corpus: Corpus, population: Population, allowed: NDArray[np.bool_], weights: Floats
+) -> list[tuple[float, Term]]:
+    starts = corpus.pairs()
+    first, second = corpus.word_ids[starts], corpus.word_ids[starts + 1]
+    solid = allowed[first] & allowed[second]
+    size = len(corpus.words)
+    keys, pairs = np.unique(first[solid] * size + second[solid], return_inverse=True)
+    counts = _counts(pairs, corpus.texts[starts[solid]], weights, len(keys))
+    words = np.stack([keys // size, keys % size], axis=1)
+    hashes = pair_hashes(corpus.hashes[words[:, 0]], corpus.hashes[words[:, 1]])
+    users = population.phrase_users(hashes)
+    # As words are counted by interactions and pairs by users, both are put on one scale.
+    per_user = population.interactions / max(population.users, 1)
+    rarity = np.log((population.interactions + 1) / (users * min(per_user, 2.0) + 1.0) + 1)
+    worth = counts * rarity
+    best = np.argsort(-worth, kind="stable")[:_POOL].tolist()
+    return [(float(worth[pair]), tuple(words[pair].tolist())) for pair in best]
+
+
+def _counts(
+    features: NDArray[np.int64], texts: NDArray[np.int64], weights: Floats, size: int
+) -> Floats:
+    """In how many texts, by their weights, each of `size` features occurs."""
+    uses = np.unique(features * len(weights) + texts)
+    found: Floats = np.zeros(size)
+    np.add.at(found, uses // len(weights), weights[uses % len(weights)])
+    return found
+
+
+def _may_be_told(word: str) -> bool:
+    return word not in GIVEN_NAMES and is_wordlike(word)
+
+
+def _surface(corpus: Corpus, word: int) -> str:
+    """The word as it is written most often; without a mere capital, which would cost tokens."""
+    forms = corpus.form_ids[corpus.word_ids == word]
+    form = corpus.forms[int(np.bincount(forms).argmax())]
+    return form.lower() if form.istitle() else form
