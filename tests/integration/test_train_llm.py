@@ -55,15 +55,20 @@ def run(folder: Path, *options: str, configuration: str, **environment: str) -> 
     )
 
 
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    subprocess.run([sys.executable, MODEL_SCRIPT, folder], check=True, capture_output=True)
+    return folder
+
+
 @pytest.mark.train
 @pytest.mark.slow
 async def test_an_adapter_trained_on_a_live_project_is_its_candidate(
-    settings: Settings, runtime: Runtime, project_id: str, add: Add, tmp_path: Path
+    settings: Settings, runtime: Runtime, project_id: str, add: Add, tmp_path: Path, model: Path
 ) -> None:
     for user in ("ana", "ben", "cem", "dan"):
         await add([event(user, n, text=f"{user} plays {n} pieces by {user}") for n in range(12)])
-    model = tmp_path / "model"
-    subprocess.run([sys.executable, MODEL_SCRIPT, model], check=True, capture_output=True)
     assert settings.database_url
     done = run(
         tmp_path,
