@@ -40,25 +40,6 @@ def pairs_of_users(
             yield from _pair(history[start : start + HISTORY_LIMIT], population)
 
 
-def pairs_of_posts(
-    posts: Sequence[str], count: int, population: Population, seed: int
-) -> Iterator[Pair]:
-    """As many made-up users: what one post says, sentence by sentence, between titles of others.
-
-    They have nothing in common with real users but the form; they teach to find what comes back
-    and to copy it.
-    """
-    chance = random.Random(seed)
-    titles = [post.splitlines()[0][:_TITLE_CHARS] for post in posts]
-    for _ in range(count):
-        post = chance.choice(posts)
-        sentences = [s.strip() for s in post.replace("\n", ". ").split(". ") if len(s) > 20]
-        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(2, 4)]]
-        texts = own + chance.choices(titles, k=HISTORY_LIMIT - len(own))
-        chance.shuffle(texts)
-        yield from _pair(_at_random_times(texts, chance), population)
-
-
 def pairs_of_quotes(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
     """As many made-up users, whose profiles quote two of their lines: they teach to copy."""
     chance = random.Random(seed)
