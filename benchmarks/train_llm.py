@@ -45,7 +45,7 @@ Histories = dict[str, list[Interaction]]
 
 DOCS = Path(__file__).parents[1] / "docs"
 DEMO = Path(__file__).parents[1] / "examples" / "demo" / "histories.jsonl"
-ANSWER_TOKENS = 112
+ANSWER_TOKENS = 96
 HELD_OUT = 4
 POSTS, MADE_UP_USERS, WINDOWS_A_USER = 20_000, 8_000, 8
 COPYING = tiny_lm.Schedule(2_500_000, 4e-3)
@@ -97,7 +97,7 @@ def pretrain(data: Path, users: Users, folder: Path) -> None:
     posts = tiny_lm.read_posts(data / "lm_text" / "reddit_text.txt.xz", POSTS)
     pairs = [
         *warm_start.pairs_of_users(visible, WINDOWS_A_USER, population, 1),
-        *warm_start.pairs_of_quotes(posts, MADE_UP_USERS, 3),
+        *warm_start.pairs_of_words(posts, MADE_UP_USERS, 3),
     ]
     texts = [pair.text for pair in pairs]
     tokenizer = tiny_lm.train_tokenizer(chain(posts[:12_000], texts))
@@ -136,7 +136,7 @@ def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
                 "users": 10,
                 "steps": steps,
                 "micro_batch": 16,
-                "learning_rate": 1e-3,
+                "learning_rate": 2e-3,
                 "precision": "fp32",
                 "save_every": 4,
                 "seed": seed,
