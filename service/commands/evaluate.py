@@ -101,8 +101,8 @@ def _named(generators: str) -> list[str]:
     unknown = [name for name in asked if name not in known and not name.startswith((FILE, POLICY))]
     if unknown or not asked:
         raise ConfigurationError(
-            f"There is no generator {unknown[0] if unknown else ''!r}: take all, {FILE}PATH, {POLICY}PATH, "
-            f"or some of {', '.join(known)}."
+            f"There is no generator {unknown[0] if unknown else ''!r}: take all, {FILE}PATH, "
+            f"{POLICY}PATH, or some of {', '.join(known)}."
         )
     return list(dict.fromkeys(asked))
 

@@ -36,18 +36,18 @@ class Training:
     back to the start.
     """
 
-    steps: int = 200
-    users: int = 64
+    steps: int = 100
+    users: int = 128
     rollouts: int = 8
     max_tokens: int = 160
-    temperature: float = 0.2
-    learning_rate: float = 0.03
-    averaging: float = 0.95
-    entropy_floor: float = 0.5
+    temperature: float = 0.3
+    learning_rate: float = 0.05
+    averaging: float = 0.9
+    entropy_floor: float = 0.1
     entropy_weight: float = 0.05
     pull: float = 1e-3
     validate_every: int = 10
-    patience: int = 6
+    patience: int = 5
     orders: int = 2
     terms: Terms = field(default_factory=Terms)
 
