@@ -79,7 +79,7 @@ async def open_runtime(settings: Settings) -> Runtime:
 
 
 def open_generator(settings: Settings) -> "Generator":
-    """Raises ConfigurationError for an LLM without an endpoint and an artifact that is no policy."""
+    """Raises ConfigurationError for an LLM without endpoint, and an artifact that is no policy."""
     if settings.generator == "llm":
         return open_llm_generator(settings)
     return _open_extractive(settings)
