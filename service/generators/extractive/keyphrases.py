@@ -10,18 +10,16 @@ from service.generators.extractive.candidate import Candidate, Family, make_cand
 from service.generators.extractive.naming import MAX_USERS_OF_A_NAME, people
 from service.generators.extractive.nouns import addressees, wordlike
 from service.generators.extractive.themes import FULL_LOG_LIFT
-from service.generators.extractive.wording import is_conversation, listed
+from service.generators.extractive.wording import is_conversation
 from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, pair_hashes
 
 # Offered at several sizes; a profile tells a word once.
-_SIZES = (4, 8)
-_MAX_TERMS = 32
+_SIZES = (5, 10)
+_MAX_TERMS = 50
 _POOL = 200
 # The weight of an interaction falls to 1/e over so many newer ones.
 _LATELY = 20.0
-# Words that stand together say more than each alone.
-_WORTH_OF_A_WORD = 0.4
 
 Floats = NDArray[np.float64]
 Term = tuple[int, ...]
@@ -43,8 +41,8 @@ def keyphrase_candidates(
         telling &= lifts > 0
     age = np.arange(corpus.size)[::-1]
     scales = (
-        (Family.MENTION, "Mentions", np.ones(corpus.size)),
-        (Family.LATELY, "Lately mentions", np.exp(-age / _LATELY)),
+        (Family.MENTION, "", np.ones(corpus.size)),
+        (Family.LATELY, "Lately: ", np.exp(-age / _LATELY)),
     )
     return [
         candidate
@@ -69,8 +67,8 @@ def _lists(
             texts = np.unique(corpus.texts[np.isin(corpus.word_ids, words)])
             yield make_candidate(
                 family,
-                f"{opening} {size} {rank}",
-                f"{opening} {listed(surfaces[start : start + size])}.",
+                f"{family} {size} {rank}",
+                opening + ", ".join(surfaces[start : start + size]),
                 history,
                 texts.tolist(),
                 distinctiveness=float(lifts[words].mean()) / FULL_LOG_LIFT,
@@ -133,9 +131,8 @@ def _words(
 ) -> list[tuple[float, Term]]:
     found = corpus.word_ids >= 0
     counts = _counts(corpus.word_ids[found], corpus.texts[found], weights, len(corpus.words))
-    everywhere, _ = population.word_rates(corpus.hashes)
-    rarity = np.log((population.interactions + 1) / (everywhere + 1.0) + 1)
-    worth = np.where(allowed, _WORTH_OF_A_WORD * counts * rarity, 0.0)
+    _, users = population.word_rates(corpus.hashes)
+    worth = np.where(allowed, counts * _rarity(users, population), 0.0)
     best = np.argsort(-worth, kind="stable")[:_POOL].tolist()
     return [(float(worth[word]), (word,)) for word in best if worth[word] > 0]
 
@@ -152,12 +149,14 @@ def _pairs(
     words = np.stack([keys // size, keys % size], axis=1)
     hashes = pair_hashes(corpus.hashes[words[:, 0]], corpus.hashes[words[:, 1]])
     users = population.phrase_users(hashes)
-    # As words are counted by interactions and pairs by users, both are put on one scale.
-    per_user = population.interactions / max(population.users, 1)
-    rarity = np.log((population.interactions + 1) / (users * min(per_user, 2.0) + 1.0) + 1)
-    worth = counts * rarity
+    worth = counts * _rarity(users, population)
     best = np.argsort(-worth, kind="stable")[:_POOL].tolist()
     return [(float(worth[pair]), tuple(words[pair].tolist())) for pair in best]
+
+
+def _rarity(users: NDArray[np.uint32], population: Population) -> Floats:
+    rarity: Floats = np.log((population.users + 2) / (users + 1.0))
+    return np.maximum(rarity, 0.0)
 
 
 def _counts(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.generators.reading.vocabulary import STOPWORDS
 
 # What a text is about stands early in it, and reading is most of the time a profile takes.
-MAX_CHARS_READ = 500
+MAX_CHARS_READ = 800
 _LONGEST_WORD = 40
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
