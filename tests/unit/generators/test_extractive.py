@@ -420,7 +420,6 @@ def assert_sound(interactions: list[Interaction], draft: Draft, max_tokens: int)
     assert len({statement.id for statement in draft.statements}) == len(draft.statements)
     for statement in draft.statements:
         assert statement.text.isprintable()
-        assert statement.text[0].isupper() or not statement.text[0].isalpha()
         assert 0 < len(statement.evidence) <= MAX_EVIDENCE
         moments = [interactions[known[key]].occurred_at for key in statement.evidence]
         assert moments == sorted(moments)
