@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.bump.batch import BatchTooSmall
+from service.bump.judge import JudgeFailed
 from service.bump.setting import Setting
 from service.commands.histories import read_histories
 from service.commands.training_data import live_histories, project_database
@@ -58,14 +59,18 @@ async def _train(settings: Settings, request: Request, folder: Path) -> Path:
             await _project(name, histories, settings, request, stack)
             for name, histories in named.items()
         ]
-        if not any(project.validation for project in projects):
-            raise ConfigurationError("No user is left to validate on: bring more users.")
+        for purpose, users in (
+            ("validate", [user for project in projects for user in project.validation]),
+            ("train", [user for project in projects for user in project.trained_on]),
+        ):
+            if not users:
+                raise ConfigurationError(f"No user is left to {purpose} on: bring more users.")
         run = _digest(projects, request)
         progress = checkpoint.load(folder, run) or Ascent.start(UNTRAINED)
         trainer = ExtractiveTrainer(projects, request.training, seed=request.seed)
         try:
             await _run(trainer, progress, request.training.steps, folder, run)
-        except JudgeUnavailable as error:
+        except (JudgeFailed, JudgeUnavailable) as error:
             raise ConfigurationError(str(error)) from error
     policy = folder / "policy"
     digest = write_policy(policy, progress.best)
@@ -77,9 +82,12 @@ async def _train(settings: Settings, request: Request, folder: Path) -> Path:
 
 async def _histories(settings: Settings, request: Request) -> dict[str, Histories]:
     if request.files:
+        names = [path.name.removesuffix(".gz").removesuffix(".jsonl") for path in request.files]
+        if len(set(names)) < len(names):
+            raise ConfigurationError("Two files of histories have the same name: rename one.")
         return {
-            path.name.removesuffix(".gz").removesuffix(".jsonl"): read_histories(path).histories
-            for path in request.files
+            name: read_histories(path).histories
+            for name, path in zip(names, request.files, strict=True)
         }
     found = await live_histories(
         settings,

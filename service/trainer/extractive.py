@@ -144,12 +144,15 @@ class ExtractiveTrainer:
             progress.start_reward = progress.best_reward = reward
         while not self._done(progress):
             curves = await self._step(progress, start)
-            if progress.step % self._training.validate_every == 0:
+            if self._validates(progress.step):
                 curves["validation"] = reward = await self._validate(progress.average)
                 if reward > progress.best_reward:
                     progress.best = progress.average.astype(np.float32)
                     progress.best_step, progress.best_reward = progress.step, reward
             yield curves
+
+    def _validates(self, step: int) -> bool:
+        return step % self._training.validate_every == 0 or step == self._training.steps
 
     def _done(self, progress: Ascent) -> bool:
         training = self._training

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from service.domain.interaction import Interaction, history_order
@@ -96,7 +96,7 @@ def _candidates(
     found_phrases = salient_phrases(
         corpus,
         population,
-        never_alone={fold(word) for name in (*names, *values) for word in name.split()},
+        never_alone=_words(names) | _words(values),
         conversation=is_conversation([interaction.type for interaction in ordered]),
     )
     salient = [phrase for phrase in found_phrases if _spaced(phrase.subject) not in told]
@@ -106,7 +106,7 @@ def _candidates(
     newest = max(_MIN_LATELY, len(ordered) // 5)
     return [
         *theme_candidates(found, ordered),
-        *keyphrase_candidates(ordered, corpus, population),
+        *keyphrase_candidates(ordered, corpus, population, _words(values)),
         *preference_candidates(attributes, ordered, population),
         *taste_candidates(attributes, ordered, max(0, len(ordered) - newest)),
         *changed.candidates,
@@ -115,6 +115,10 @@ def _candidates(
         *example_candidates(ordered, found, names, population),
         *quote_candidates(ordered, population),
     ]
+
+
+def _words(names: Iterable[str]) -> set[str]:
+    return {word for name in names for word in (*map(fold, name.split()), *_spaced(name).split())}
 
 
 def _spaced(name: str) -> str:

@@ -1,19 +1,18 @@
 """Words and pairs of words that tell a user from others: many in few tokens, at two time scales."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.interaction import Interaction
 from service.generators.extractive.candidate import Candidate, Family, make_candidate
-from service.generators.extractive.naming import MAX_USERS_OF_A_NAME
-from service.generators.extractive.nouns import addressees, is_wordlike
+from service.generators.extractive.naming import MAX_USERS_OF_A_NAME, people
+from service.generators.extractive.nouns import addressees, wordlike
 from service.generators.extractive.themes import FULL_LOG_LIFT
 from service.generators.extractive.wording import is_conversation
 from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, pair_hashes
-from service.generators.reading.vocabulary import GIVEN_NAMES
 
 # Offered at several sizes; a profile tells a word once.
 _SIZES = (5, 10)
@@ -27,12 +26,19 @@ Term = tuple[int, ...]
 
 
 def keyphrase_candidates(
-    history: Sequence[Interaction], corpus: Corpus, population: Population
+    history: Sequence[Interaction],
+    corpus: Corpus,
+    population: Population,
+    told: Collection[str] = (),
 ) -> list[Candidate]:
+    """`told`: folded words that other candidates speak of; a term holds more than those."""
     if not len(corpus.words):
         return []
     allowed = _allowed(history, corpus, population)
     lifts = _log_lifts(corpus, population)
+    telling = np.fromiter((word not in told for word in corpus.words), np.bool_)
+    if population.interactions:
+        telling &= lifts > 0
     age = np.arange(corpus.size)[::-1]
     scales = (
         (Family.MENTION, "", np.ones(corpus.size)),
@@ -41,7 +47,7 @@ def keyphrase_candidates(
     return [
         candidate
         for family, opening, weights in scales
-        for terms in [_telling_terms(corpus, population, allowed, weights)]
+        for terms in [_telling_terms(corpus, population, allowed, telling, weights)]
         for candidate in _lists(family, opening, terms, history, corpus, lifts)
     ]
 
@@ -85,26 +91,34 @@ def _log_lifts(corpus: Corpus, population: Population) -> Floats:
 def _allowed(
     history: Sequence[Interaction], corpus: Corpus, population: Population
 ) -> NDArray[np.bool_]:
-    """Words (V,) that may be told: no names of those spoken to."""
+    """Words (V,) that may be told: no scraps, no people, nor names of those spoken to."""
+    allowed = corpus.content & wordlike(corpus) & ~people(corpus)
     if not is_conversation([interaction.type for interaction in history]):
-        return corpus.content
+        return allowed
     _, users = population.word_rates(corpus.hashes)
-    return corpus.content & ~(addressees(corpus) & (users <= MAX_USERS_OF_A_NAME))
+    return allowed & ~(addressees(corpus) & (users <= MAX_USERS_OF_A_NAME))
 
 
 def _telling_terms(
-    corpus: Corpus, population: Population, allowed: NDArray[np.bool_], weights: Floats
+    corpus: Corpus,
+    population: Population,
+    allowed: NDArray[np.bool_],
+    telling: NDArray[np.bool_],
+    weights: Floats,
 ) -> list[Term]:
-    """By TF-IDF against the population, the strongest first; no two share a word."""
+    """By TF-IDF against the population, the strongest first; no two share a word.
+
+    All words of a term are `allowed` (V,), and one at least is `telling` (V,).
+    """
     terms = [
-        *_words(corpus, population, allowed, weights),
+        *_words(corpus, population, allowed & telling, weights),
         *_pairs(corpus, population, allowed, weights),
     ]
     terms.sort(key=lambda term: (-term[0], term[1]))
     kept: list[Term] = []
     taken: set[int] = set()
     for _, term in terms:
-        if taken.isdisjoint(term) and all(_may_be_told(corpus.words[word]) for word in term):
+        if taken.isdisjoint(term) and telling[list(term)].any():
             kept.append(term)
             taken.update(term)
         if len(kept) == _MAX_TERMS:
@@ -153,10 +167,6 @@ def _counts(
     found: Floats = np.zeros(size)
     np.add.at(found, uses // len(weights), weights[uses % len(weights)])
     return found
-
-
-def _may_be_told(word: str) -> bool:
-    return word not in GIVEN_NAMES and is_wordlike(word)
 
 
 def _surface(corpus: Corpus, word: int) -> str:

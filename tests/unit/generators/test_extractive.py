@@ -12,7 +12,7 @@ from service.domain.interaction import Interaction
 from service.domain.profile import Draft, Statement, StatementKind, render_text
 from service.domain.tokens import estimate_tokens
 from service.generators.extractive import ExtractiveGenerator, find_candidates, write_draft
-from service.generators.extractive.candidate import MAX_EVIDENCE
+from service.generators.extractive.candidate import MAX_EVIDENCE, Family
 from service.generators.extractive.weights import weights_of
 from service.generators.extractive.wording import activity, spoken
 from service.generators.population import Population
@@ -57,10 +57,11 @@ def test_without_a_population_it_falls_back_to_the_history_itself():
 
 def test_what_everybody_does_is_no_interest():
     common = population_of(*[history([f"Mail about meeting {i}"] * 5) for i in range(20)])
-    texts = ["Mail about meeting 3, again", "Mail about meeting rooms and tulips", "Tulips?"]
+    texts = ["Mail about meeting 3, again", "Mail about meeting: rooms and tulips", "Tulips?"]
     text = said(write_draft(history(texts), common, 160), StatementKind.INTEREST)
     assert "tulips" in text.lower()
     assert "meeting" not in text.lower()
+    assert "mail" not in text.lower()
 
 
 def test_variants_are_one_phrase_in_its_most_frequent_form():
@@ -81,6 +82,24 @@ def test_names_addresses_links_and_control_tokens_stay_out():
     assert "lighthouse lens" in text
     for private in ("frodo", "shire", "http", "example", "matthew", "im_start", "samwise", "<"):
         assert private not in text
+
+
+def test_no_statement_that_could_be_made_names_somebody():
+    texts = [
+        "Thanks Matthew, the lighthouse lens works well now for me",
+        "Hello (Matthew)! About the lighthouse lens of glass and the lamp",
+        "Can you write to Matthew Kowalski about the lighthouse lens today?",
+        "Kowalski wants a lighthouse lens of glass, he told me, and soon",
+        "/u/samwise wants a lighthouse lens of glass, ask u/samwise please",
+        "u/samwise has a lighthouse lens, " + "https://lens.example/long" * 20 + " frodo@shire.org",
+    ]
+    told = " ".join(s.text for s in all_said(history(texts * 2, type="note"))).lower()
+    assert "lighthouse lens" in told
+    assert "glass" in told
+    for private in ("matthew", "samwise", "frodo", "shire", "http"):
+        assert private not in told
+    listed = [s.text for s in all_said(history(texts * 2)) if s.kind is StatementKind.INTEREST]
+    assert not any("Kowalski" in text or "kowalski" in text for text in listed)
 
 
 def test_chat_fillers_emoticons_and_paths_are_no_interests():
@@ -193,8 +212,9 @@ def test_a_subject_that_faded_is_said_to_have_faded():
 
 def test_one_sitting_shows_no_shift():
     texts = ["about tulips"] * 20 + ["about violins"] * 5
-    statements = all_said(history(texts, every=timedelta(minutes=1)))
-    assert StatementKind.RECENT not in {statement.kind for statement in statements}
+    pool = find_candidates(history(texts, every=timedelta(minutes=1)), EMPTY)
+    assert pool
+    assert Family.SHIFT not in {candidate.family for candidate in pool.candidates}
 
 
 def at(moments: list[datetime]) -> list[Interaction]:
@@ -241,9 +261,11 @@ def test_an_example_quotes_one_interaction_briefly():
     long = "The sourdough starter and the rye flour in the Dutch oven: " + "a long tale, " * 40
     statements = all_said([*BAKER, *history([long])])
     examples = [s for s in statements if s.kind is StatementKind.EXAMPLE]
-    assert examples
+    typical = [s for s in examples if not s.text.startswith('"')]
+    assert typical
     assert all(len(example.evidence) == 1 for example in examples)
-    assert all(len(example.text.partition('"')[2]) <= 83 for example in examples)
+    assert all(len(example.text.partition('"')[2]) <= 83 for example in typical)
+    assert all(len(example.text) <= 133 for example in examples)
 
 
 def test_liked_titles_are_named_with_their_ratings():
@@ -398,7 +420,6 @@ def assert_sound(interactions: list[Interaction], draft: Draft, max_tokens: int)
     assert len({statement.id for statement in draft.statements}) == len(draft.statements)
     for statement in draft.statements:
         assert statement.text.isprintable()
-        assert statement.text[0].isupper() or not statement.text[0].isalpha()
         assert 0 < len(statement.evidence) <= MAX_EVIDENCE
         moments = [interactions[known[key]].occurred_at for key in statement.evidence]
         assert moments == sorted(moments)
