@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from service.db.generators import GeneratorKind, register
 from service.domain.interaction import history_order
 from service.errors import ConfigurationError
 from service.evaluation.partition import Part, part_of
-from service.evaluation.preparation import Histories, HistoriesTooShort, prepare
+from service.evaluation.preparation import Batch, Histories, HistoriesTooShort, prepare
 from service.generators.extractive.artifact import WEIGHTS_FILE, write_policy
 from service.generators.extractive.weights import UNTRAINED
 from service.judges.encoder import load_encoder
@@ -61,9 +61,9 @@ async def _train(settings: Settings, request: Request, folder: Path) -> Path:
     named = await _histories(settings, request)
     async with AsyncExitStack() as stack:
         projects = [
-            await _project(name, earlier, settings, request, stack)
+            await _project(name, batch, settings, request, stack)
             for name, histories in named.items()
-            for earlier in _windows(histories, request)
+            for batch in await asyncio.to_thread(_batches, name, histories, request)
         ]
         for purpose, users in (
             ("validate", [user for project in projects for user in project.validation]),
@@ -104,41 +104,40 @@ async def _histories(settings: Settings, request: Request) -> dict[str, Historie
     return {request.project: found}
 
 
-def _windows(histories: Histories, request: Request) -> Iterator[Histories]:
+def _batches(name: str, histories: Histories, request: Request) -> list[Batch]:
     """The histories as they are, and as they were before what each window holds out.
 
     What a user did next is known for every moment of a history, and users are fewer than weights
-    can learn by heart.
+    can learn by heart. Earlier windows count where there is enough in them.
     """
-    setting = request.setting
+    # The others are for evaluation and the gate, which take nobody that a training saw.
+    taken = {
+        user: sorted(history, key=history_order)
+        for user, history in histories.items()
+        if part_of(name, user) is not Part.EVALUATION
+    }
+    setting, seed = request.setting, request.seed
+    embed = load_encoder().embed if setting.hard else None
+    found: list[Batch] = []
     for window in range(request.windows):
         cut = window * (setting.held_out + setting.gap)
-        yield {
-            user: sorted(history, key=history_order)[: len(history) - cut]
-            for user, history in histories.items()
-            if window == 0 or len(history) - cut >= setting.shortest_history
-        }
+        earlier = {user: history[: max(0, len(history) - cut)] for user, history in taken.items()}
+        try:
+            found.append(prepare(earlier, setting, seed=seed, embed=embed))
+        except (HistoriesTooShort, BatchTooSmall) as error:
+            if not found:
+                raise ConfigurationError(f"{name}: {error}") from error
+    return found
 
 
 async def _project(
-    name: str, histories: Histories, settings: Settings, request: Request, stack: AsyncExitStack
+    name: str, batch: Batch, settings: Settings, request: Request, stack: AsyncExitStack
 ) -> Project:
-    # The others are for evaluation and the gate, which take nobody that a training saw.
-    part = {user: part_of(name, user) for user in histories}
-    taken = {user: h for user, h in histories.items() if part[user] is not Part.EVALUATION}
-    try:
-        embed = load_encoder().embed if request.setting.hard else None
-        batch = await asyncio.to_thread(
-            prepare, taken, request.setting, seed=request.seed, embed=embed
-        )
-    except (HistoriesTooShort, BatchTooSmall) as error:
-        raise ConfigurationError(f"{name}: {error}") from error
     judge = open_judge(request.judge, settings, batch.visible_texts())
     stack.push_async_callback(judge.close)
-    asked = (example.user_id for example in batch.examples)
-    validation = frozenset(user for user in asked if part[user] is Part.VALIDATION)
-    pools = await asyncio.to_thread(pools_of, batch)
-    return Project(name, batch, validation, judge, pools)
+    users = (example.user_id for example in batch.examples)
+    validation = frozenset(user for user in users if part_of(name, user) is Part.VALIDATION)
+    return Project(name, batch, validation, judge, await asyncio.to_thread(pools_of, batch))
 
 
 async def _run(
