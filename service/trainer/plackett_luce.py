@@ -83,7 +83,8 @@ def _picked(odds: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
     reached = odds.cumsum(axis=1)
     # In single precision the sum may fall short of 1, and a draw beyond it would pick anything.
     drawn = rng.random((len(odds), 1)) * reached[:, -1:]
-    return (reached > drawn).argmax(axis=1)
+    picked: NDArray[np.int64] = (reached > drawn).argmax(axis=1)
+    return picked
 
 
 def _entropy(odds: Floats, seen: Floats) -> tuple[Floats, NDArray[np.float64]]:
