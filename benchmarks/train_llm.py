@@ -2,11 +2,12 @@
 
     python -m benchmarks.train_llm --data ../shared/data --work FOLDER [--seeds 3] [--steps 24]
 
-A tokenizer and a model of 4.7 million parameters learn from public posts, and from what the
-extractive generator writes about made-up users and about training users; then GRPO by the BUMP
-reward, once a seed, as `bump train llm` does it. Users who were never trained on are asked about
-before and after, under the judge that trained and under one that did not. Every stage is kept in
-FOLDER and not repeated. Writes `docs/llm_training.json` and `docs/llm_training.svg`.
+A tokenizer and a model of 1.3 million parameters learn to copy, and then the form of a profile:
+from what the extractive generator writes about training users, and from made-up users whose
+profiles quote them. Then GRPO by the BUMP reward, once a seed, as `bump train llm` does it.
+Users who were never trained on are asked about before and after, under the judge that trained and
+under one that did not. Every stage is kept in FOLDER and not repeated. Writes
+`docs/llm_training.json` and `docs/llm_training.svg`.
 """
 
 import argparse
@@ -44,11 +45,16 @@ Histories = dict[str, list[Interaction]]
 
 DOCS = Path(__file__).parents[1] / "docs"
 DEMO = Path(__file__).parents[1] / "examples" / "demo" / "histories.jsonl"
-ANSWER_TOKENS = 112
+ANSWER_TOKENS = 96
 HELD_OUT = 4
-PRETRAINING_TOKENS = 2_100_000
-POSTS, MADE_UP_USERS, WINDOWS_A_USER = 20_000, 9_000, 40
-LEARNING_RATE = 3e-3
+POSTS, MADE_UP_USERS, WINDOWS_A_USER = 20_000, 8_000, 8
+COPYING = tiny_lm.Schedule(2_500_000, 4e-3)
+# With how many rows of random tokens among eight.
+WRITING = (
+    (tiny_lm.Schedule(900_000, 4e-3), 4),
+    (tiny_lm.Schedule(900_000, 3e-3), 2),
+    (tiny_lm.Schedule(700_000, 2e-3), 0),
+)
 EDGE_STEPS = 5  # steps at the start and at the end of a curve that are compared
 
 
@@ -91,23 +97,26 @@ def pretrain(data: Path, users: Users, folder: Path) -> None:
     posts = tiny_lm.read_posts(data / "lm_text" / "reddit_text.txt.xz", POSTS)
     pairs = [
         *warm_start.pairs_of_users(visible, WINDOWS_A_USER, population, 1),
-        *warm_start.pairs_of_posts(posts, MADE_UP_USERS, population, 2),
+        *warm_start.pairs_of_words(posts, MADE_UP_USERS, 3),
     ]
     texts = [pair.text for pair in pairs]
-    tokenizer = tiny_lm.train_tokenizer(chain(posts, texts[::4]))
+    tokenizer = tiny_lm.train_tokenizer(chain(posts[:12_000], texts))
     model = tiny_lm.make_model(tokenizer, seed=0)
-    schedule = tiny_lm.Schedule(PRETRAINING_TOKENS, LEARNING_RATE)
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_lm.fit(model, _mixed(tokenizer, posts, texts), schedule, folder / "losses.jsonl")
+    losses = folder / "losses.jsonl"
+    random_tokens = tiny_lm.repeating_blocks(tokenizer, 64, 128, 24, seed=5)
+    tiny_lm.fit(model, random_tokens, COPYING, losses)
+    for schedule, repeating in WRITING:
+        tiny_lm.fit(model, _mixed(tokenizer, texts, repeating), schedule, losses)
     tiny_lm.save(model, tokenizer, folder)
 
 
-def _mixed(tokenizer: Any, posts: Sequence[str], pairs: Sequence[str]) -> Iterator[torch.Tensor]:
-    """Three rows of posts to five of pairs in every block."""
-    prose = tiny_lm.packed_blocks(tokenizer, posts, 1)
+def _mixed(tokenizer: Any, pairs: Sequence[str], repeating: int) -> Iterator[torch.Tensor]:
+    """Blocks of eight rows, `repeating` of them random tokens, the others pairs."""
+    again = tiny_lm.repeating_blocks(tokenizer, 8, tiny_lm.BLOCK_TOKENS, 40, seed=5)
     taught = tiny_lm.packed_blocks(tokenizer, pairs, 2)
     while True:
-        yield torch.cat([next(prose)[:3], next(taught)[:5]])
+        yield torch.cat([next(again)[:repeating], next(taught)[repeating:]])
 
 
 def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
@@ -127,7 +136,7 @@ def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
                 "users": 10,
                 "steps": steps,
                 "micro_batch": 16,
-                "learning_rate": 1e-3,
+                "learning_rate": 2e-3,
                 "precision": "fp32",
                 "save_every": 4,
                 "seed": seed,

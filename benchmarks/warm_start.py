@@ -3,6 +3,8 @@ writes about them, as the JSON that an LLM generator is asked for.
 """
 
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,7 @@ from service.domain.interaction import Interaction
 from service.domain.profile import Draft, Statement, StatementKind
 from service.domain.prompts import profile_request
 from service.generators.extractive import write_draft
-from service.generators.extractive.wording import quote
+from service.generators.extractive.wording import listed
 from service.generators.population import Population
 
 HISTORY_TOKENS = 260
@@ -40,37 +42,31 @@ def pairs_of_users(
             yield from _pair(history[start : start + HISTORY_LIMIT], population)
 
 
-def pairs_of_posts(
-    posts: Sequence[str], count: int, population: Population, seed: int
-) -> Iterator[Pair]:
-    """As many made-up users: what one post says, sentence by sentence, between titles of others.
+def pairs_of_words(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
+    """As many made-up users, whose profiles name a rare word of most of their lines.
 
-    They have nothing in common with real users but the form; they teach to find what comes back
+    They have nothing in common with real users but the form; they teach to look for what is rare,
     and to copy it.
     """
     chance = random.Random(seed)
-    titles = [post.splitlines()[0][:_TITLE_CHARS] for post in posts]
-    for _ in range(count):
-        post = chance.choice(posts)
-        sentences = [s.strip() for s in post.replace("\n", ". ").split(". ") if len(s) > 20]
-        own = [s[:_TITLE_CHARS] for s in sentences[: chance.randint(2, 4)]]
-        texts = own + chance.choices(titles, k=HISTORY_LIMIT - len(own))
-        chance.shuffle(texts)
-        yield from _pair(_at_random_times(texts, chance), population)
-
-
-def pairs_of_quotes(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
-    """As many made-up users, whose profiles quote two of their lines: they teach to copy."""
-    chance = random.Random(seed)
-    titles = [title for post in posts if quote(title := post.splitlines()[0][:_TITLE_CHARS])]
+    titles = [title for post in posts if _words(title := post.splitlines()[0][:_TITLE_CHARS])]
+    common = Counter(word.casefold() for title in titles for word in set(_words(title)))
     for _ in range(count):
         history = _at_random_times(chance.choices(titles, k=HISTORY_LIMIT), chance)
-        quoted = [
-            Statement("", StatementKind.EXAMPLE, f"Wrote {quote(one.text)}.", (one.key,))
-            for one in chance.sample(history, 2)
-        ]
+        told = chance.sample(history, chance.randint(2, HISTORY_LIMIT))
+        rare = [min(_words(one.text), key=lambda word: common[word.casefold()]) for one in told]
+        statement = Statement(
+            "",
+            StatementKind.INTEREST,
+            f"Mentions {listed(rare)}.",
+            tuple(one.key for one in told),
+        )
         request = profile_request(history, history_tokens=HISTORY_TOKENS)
-        yield Pair(request[-1].content, answer(Draft(tuple(quoted), ""), history))
+        yield Pair(request[-1].content, answer(Draft((statement,), ""), history))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z]{4,}", text)
 
 
 def _at_random_times(texts: Sequence[str], chance: random.Random) -> list[Interaction]:

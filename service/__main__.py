@@ -134,8 +134,11 @@ def evaluate(
         str | None, typer.Option(help="Users of a live project; `default` without --histories.")
     ] = None,
     generators: Annotated[
-        str, typer.Option(help="Comma list: all, names of them, llm, file:PATH.")
+        str, typer.Option(help="Comma list: all, names of them, llm, file:PATH, policy:PATH.")
     ] = "all",
+    artifact: Annotated[
+        Path | None, typer.Option(help="The policy of extractive-trained; else the shipped one.")
+    ] = None,
     judges: Annotated[
         str, typer.Option(help="Comma list: lexical, embedding, listwise, likelihood.")
     ] = "lexical,embedding",
@@ -182,6 +185,8 @@ def evaluate(
         resume,
     )
     settings = resolve_settings(data_dir) if request.project else read_settings()
+    if artifact is not None:
+        settings = settings.model_copy(update={"generator_artifact": artifact})
     document = _run(evaluate(settings, request))
     if as_json:
         print_json(document)
@@ -352,7 +357,7 @@ def train_extractive(
     judge: Annotated[
         str, typer.Option(help="Trains; report another: lexical, embedding, listwise, likelihood.")
     ] = "lexical",
-    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 200,
+    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 60,
     seed: Annotated[int, typer.Option()] = 7,
     held_out: Annotated[int, typer.Option(min=1, help="P, interactions to pick out.")] = 4,
     negatives: Annotated[int, typer.Option(min=1, help="K, others beside them.")] = 8,

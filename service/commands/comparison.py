@@ -27,11 +27,13 @@ from service.evaluation.report import chances, pooled, rows
 from service.evaluation.resuming import Kept
 from service.evaluation.scoring import Advance, Evaluation, NoProfiles, Outcome
 from service.generators.extractive import ExtractiveGenerator
+from service.generators.extractive.artifact import SHIPPED, read_policy
 from service.judges.encoder import load_encoder
 from service.runtime import open_judge, open_llm_generator
 
-GENERATORS = (*BASELINES, "extractive")
-FILE = "file:"
+TRAINED = "extractive-trained"
+GENERATORS = (*BASELINES, "extractive", TRAINED)
+FILE, POLICY = "file:", "policy:"
 
 
 async def compare_generators(
@@ -46,7 +48,8 @@ async def compare_generators(
 ) -> dict[str, Any]:
     """Rows over the users of all `sets`, and of each alone where there are several.
 
-    `generators` are of `GENERATORS`, "llm" (the endpoint that `settings` name) or "file:PATH".
+    `generators` are of `GENERATORS`, "llm" (the endpoint that `settings` name), "file:PATH"
+    (profiles) or "policy:PATH" (a trained extractive policy).
     `resume` keeps what is finished. Raises ConfigurationError for a set that is too small, a judge
     that fails and a generator that writes nothing.
     """
@@ -128,9 +131,20 @@ def _entrant(name: str, batch: Batch, settings: Settings, stack: AsyncExitStack)
         stack.push_async_callback(llm.close)
         identity = f"{settings.generator_url} {settings.generator_history_tokens}"
         return generator_entrant(llm.name, llm, batch.population, identity=identity)
-    extractive = ExtractiveGenerator(settings.profile_tokens)
-    identity = f"untrained, {settings.profile_tokens} tokens"
+    tokens = settings.profile_tokens
+    if name == "extractive":
+        extractive, identity = ExtractiveGenerator(tokens), f"untrained, {tokens} tokens"
+    else:
+        policy = read_policy(_artifact(name, settings))
+        extractive = ExtractiveGenerator(tokens, weights=policy.weights, name=name)
+        identity = f"{policy.sha256}, {tokens} tokens"
     return generator_entrant(name, extractive, batch.population, identity=identity)
+
+
+def _artifact(name: str, settings: Settings) -> Path:
+    if name.startswith(POLICY):
+        return Path(name.removeprefix(POLICY))
+    return settings.generator_artifact or SHIPPED
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from service.evaluation.partition import Part, part_of
 from service.evaluation.preparation import Histories, HistoriesTooShort, prepare
 from service.generators.extractive.artifact import WEIGHTS_FILE, write_policy
 from service.generators.extractive.weights import UNTRAINED
+from service.judges.encoder import load_encoder
 from service.runtime import open_judge
 from service.trainer import checkpoint
 from service.trainer.curves import Curves, read_curves
@@ -104,7 +105,10 @@ async def _project(
     part = {user: part_of(name, user) for user in histories}
     taken = {user: h for user, h in histories.items() if part[user] is not Part.EVALUATION}
     try:
-        batch = await asyncio.to_thread(prepare, taken, request.setting, seed=request.seed)
+        embed = load_encoder().embed if request.setting.hard else None
+        batch = await asyncio.to_thread(
+            prepare, taken, request.setting, seed=request.seed, embed=embed
+        )
     except (HistoriesTooShort, BatchTooSmall) as error:
         raise ConfigurationError(f"{name}: {error}") from error
     judge = open_judge(request.judge, settings, batch.visible_texts())

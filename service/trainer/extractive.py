@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +37,18 @@ class Training:
     back to the start.
     """
 
-    steps: int = 200
-    users: int = 64
+    steps: int = 60
+    users: int = 128
     rollouts: int = 8
     max_tokens: int = 160
-    temperature: float = 0.2
-    learning_rate: float = 0.03
-    averaging: float = 0.95
-    entropy_floor: float = 0.5
+    temperature: float = 0.3
+    learning_rate: float = 0.05
+    averaging: float = 0.9
+    entropy_floor: float = 0.1
     entropy_weight: float = 0.05
     pull: float = 1e-3
     validate_every: int = 10
-    patience: int = 6
+    patience: int = 3
     orders: int = 2
     terms: Terms = field(default_factory=Terms)
 
@@ -160,6 +161,7 @@ class ExtractiveTrainer:
 
     async def _step(self, progress: Ascent, start: Floats) -> dict[str, float]:
         progress.step += 1
+        started = perf_counter()
         rng = np.random.default_rng([self._seed, progress.step])
         users = rng.permutation(len(self._users))[: self._training.users]
         drawn = {
@@ -177,7 +179,7 @@ class ExtractiveTrainer:
         gradient -= self._training.pull * (progress.weights - start)
         _ascend(progress, gradient, self._training)
         steps = list({id(step): step for _, step in rewarded.values()}.values())
-        return _means(steps) | {"entropy": entropy}
+        return _means(steps) | {"entropy": entropy, "seconds": perf_counter() - started}
 
     def _draw(
         self, user: tuple[int, str], weights: NDArray[np.float64], rng: np.random.Generator
