@@ -74,17 +74,15 @@ def _write_seeds(output: Path) -> None:
         curves[f"seed {seed}"] = [
             [row["step"], row["validation"]] for row in rows if "validation" in row
         ]
-        costs += [(row["seconds"], row["judge_seconds"], row["questions"]) for row in rows]
-    seconds, judged, questions = (fmean(column) for column in zip(*costs, strict=True))
+        costs += [(row["seconds"], row["questions"]) for row in rows]
+    seconds, questions = (fmean(column) for column in zip(*costs, strict=True))
     text = (
         "Reward of validation users under the judge that trains, lexical. Gapped, time-matched, on "
-        "the training users of all five sets. A step draws 8 profiles each of 128 users: "
-        f"{questions:,.0f} questions in one round a set. It takes {seconds:.1f} s, {judged:.1f} s of "
-        f"them the judge's: {seconds / (seconds - judged):.1f} times a step with a constant reward."
+        "the training users of all five sets. A step draws 8 profiles each of 128 users and asks "
+        f"{questions:,.0f} questions, in one round a set; it took {seconds:.1f} s."
     )
-    _write(
-        "1-extractive", {"title": "Training the extractive policy", "text": text, "curves": curves}
-    )
+    title = "Training the extractive policy"
+    _write("1-extractive", {"title": title, "text": text, "curves": curves})
 
 
 async def _write_ablations(histories: Path, output: Path, names: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from service.commands.histories import read_histories
 from service.commands.training_data import live_histories, project_database
 from service.config import Settings
 from service.db.generators import GeneratorKind, register
+from service.domain.interaction import history_order
 from service.errors import ConfigurationError
 from service.evaluation.partition import Part, part_of
 from service.evaluation.preparation import Histories, HistoriesTooShort, prepare
@@ -33,7 +34,10 @@ from service.trainer.rewarding import JudgeUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`files`: histories by file, each a project of its own; without one, the live `project`."""
+    """`files`: histories by file, each a project of its own; without one, the live `project`.
+
+    `windows`: how many times each history is cut, every time earlier.
+    """
 
     files: Sequence[Path]
     project: str
@@ -41,6 +45,7 @@ class Request:
     seed: int
     setting: Setting
     training: Training
+    windows: int = 3
 
 
 def train_extractive(settings: Settings, request: Request, folder: Path) -> Path:
@@ -56,8 +61,9 @@ async def _train(settings: Settings, request: Request, folder: Path) -> Path:
     named = await _histories(settings, request)
     async with AsyncExitStack() as stack:
         projects = [
-            await _project(name, histories, settings, request, stack)
+            await _project(name, earlier, settings, request, stack)
             for name, histories in named.items()
+            for earlier in _windows(histories, request)
         ]
         for purpose, users in (
             ("validate", [user for project in projects for user in project.validation]),
@@ -96,6 +102,22 @@ async def _histories(settings: Settings, request: Request) -> dict[str, Historie
         seed=request.seed,
     )
     return {request.project: found}
+
+
+def _windows(histories: Histories, request: Request) -> Iterator[Histories]:
+    """The histories as they are, and as they were before what each window holds out.
+
+    What a user did next is known for every moment of a history, and users are fewer than weights
+    can learn by heart.
+    """
+    setting = request.setting
+    for window in range(request.windows):
+        cut = window * (setting.held_out + setting.gap)
+        yield {
+            user: sorted(history, key=history_order)[: len(history) - cut]
+            for user, history in histories.items()
+            if window == 0 or len(history) - cut >= setting.shortest_history
+        }
 
 
 async def _project(
@@ -140,7 +162,9 @@ async def _run(
 
 def _digest(projects: Sequence[Project], request: Request) -> str:
     """Names what a run depends on, so that it never goes on with something else."""
-    told = hashlib.blake2b(repr((request.judge, request.seed, request.training)).encode())
+    told = hashlib.blake2b(
+        repr((request.judge, request.seed, request.setting, request.training)).encode()
+    )
     for project in projects:
         told.update(repr((project.name, sorted(project.validation))).encode())
         for example in project.batch.examples:
@@ -157,9 +181,9 @@ def _card(projects: Sequence[Project], request: Request, folder: Path) -> Card:
     return Card(
         name="Extractive policy",
         base="candidates of the extractive generator",
-        data=", ".join(project.name for project in projects),
+        data=", ".join(dict.fromkeys(project.name for project in projects)),
         users=user_digests(
-            f"{project.name}\x1f{e.user_id}" for project in projects for e in project.batch.examples
+            {f"{p.name}\x1f{example.user_id}" for p in projects for example in p.batch.examples}
         ),
         seed=request.seed,
         judge=request.judge,

@@ -48,7 +48,7 @@ class Training:
     entropy_weight: float = 0.05
     pull: float = 1e-3
     validate_every: int = 10
-    patience: int = 3
+    patience: int = 4
     orders: int = 2
     terms: Terms = field(default_factory=Terms)
 
