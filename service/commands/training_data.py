@@ -17,7 +17,7 @@ async def live_histories(
 ) -> Histories:
     """Of the users of a live project, at most 10,000. Raises ConfigurationError without one."""
     async with project_database(settings) as database:
-        return await sample_histories(
+        found = await sample_histories(
             database,
             project,
             count=_USERS_OF_A_PROJECT,
@@ -25,6 +25,12 @@ async def live_histories(
             history_limit=settings.history_limit,
             seed=seed,
         )
+    if not found:
+        raise ConfigurationError(
+            f"Project {project} has no user with enough interactions: hold out less, or wait for "
+            "longer histories."
+        )
+    return found
 
 
 @asynccontextmanager

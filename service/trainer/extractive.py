@@ -271,6 +271,8 @@ def _gradient(
     found = np.zeros(SHAPE)
     for key, one in drawn.items():
         judged = [place for place, total in enumerate(totals[key]) if total is not None]
+        if not judged:
+            continue
         worth = advantages([total for total in totals[key] if total is not None])
         if worth is not None:
             found += np.tensordot(np.array(worth), one.score_function[judged], 1) / len(judged)

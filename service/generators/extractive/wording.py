@@ -12,7 +12,7 @@ _MIN_QUOTE_CHARS, _ENOUGH_QUOTE_CHARS = 12, 30
 
 _CONTROL = re.compile(r"<\|[^|>]*\|?>?|</?\w+>|\[/?[A-Z]{3,}\]|^#+\s*|```+")
 _PRIVATE = re.compile(
-    r"\S+@\S+\.\w+|(?:https?|ftp)://\S+|www\.\S+|<(?:email|url|phone|user)>|(?<!\w)@\w[\w.-]*:?"
+    r"@*+[^\s@]++@\S+\.\w+|(?:https?|ftp)://\S+|www\.\S+|<(?:email|url|phone|user)>|(?<!\w)@\w[\w.-]*:?"
     r"|(?<!\w)/?u/\w+",
     re.IGNORECASE,
 )

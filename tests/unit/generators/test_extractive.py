@@ -14,8 +14,9 @@ from service.domain.tokens import estimate_tokens
 from service.generators.extractive import ExtractiveGenerator, find_candidates, write_draft
 from service.generators.extractive.candidate import MAX_EVIDENCE, Family
 from service.generators.extractive.weights import weights_of
-from service.generators.extractive.wording import activity, spoken
+from service.generators.extractive.wording import activity, plain, spoken
 from service.generators.population import Population
+from service.generators.reading.corpus import fold
 from tests.unit.generators.histories import (
     BAKER,
     COMEDY_FANS,
@@ -100,6 +101,24 @@ def test_no_statement_that_could_be_made_names_somebody():
         assert private not in told
     listed = [s.text for s in all_said(history(texts * 2)) if s.kind is StatementKind.INTEREST]
     assert not any("Kowalski" in text or "kowalski" in text for text in listed)
+
+
+def test_a_handle_is_no_word_wherever_it_stands():
+    assert fold("u/samwise") == fold("U/sam.wise") == ""
+    assert fold("TCP/IP") == "tcp/ip"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mail frodo@shire.example now",
+        "@@frodo@shire.example",
+        "f@b@shire.example",
+        "f@@shire.example",
+    ],
+)
+def test_an_address_is_never_shown(text: str):
+    assert "shire" not in plain(text)
 
 
 def test_chat_fillers_emoticons_and_paths_are_no_interests():

@@ -25,8 +25,8 @@ Numbers = NDArray[np.float64]
 def pool() -> Pool:
     found = find_candidates(CYCLIST, population_of(BAKER, CYCLIST, *OFFICE))
     assert found
-    # Everything in double precision, so that differences of probabilities can be told.
-    return replace(found, context=np.array([1.0, 0.4, 0.7, 0.3]))
+    # A context in which every weight counts.
+    return replace(found, context=np.array([1.0, 0.4, 0.7, 0.3], np.float32))
 
 
 def drawn(
