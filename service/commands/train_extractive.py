@@ -45,7 +45,7 @@ class Request:
     seed: int
     setting: Setting
     training: Training
-    windows: int = 3
+    windows: int = 2
 
 
 def train_extractive(settings: Settings, request: Request, folder: Path) -> Path:
