@@ -2,9 +2,9 @@
 
     python -m benchmarks.train_llm --data ../shared/data --work FOLDER [--seeds 3] [--steps 24]
 
-A tokenizer and a model of 1.3 million parameters learn to copy, and then the form of a profile:
-from what the extractive generator writes about training users, and from made-up users whose
-profiles quote them. Then GRPO by the BUMP reward, once a seed, as `bump train llm` does it.
+A tokenizer and a model of 0.8 million parameters learn to copy, then the form of a profile, from
+made-up users whose profiles name rare words of what they wrote. Then GRPO by the BUMP reward, once
+a seed, as `bump train llm` does it.
 Users who were never trained on are asked about before and after, under the judge that trained and
 under one that did not. Every stage is kept in FOLDER and not repeated. Writes
 `docs/llm_training.json` and `docs/llm_training.svg`.
@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,6 @@ from service.commands.settings import read_settings
 from service.domain.interaction import Interaction
 from service.evaluation.bidirectional import score_profiles
 from service.evaluation.preparation import Batch, prepare
-from service.generators.population import Population
 from service.runtime import open_judge
 from service.trainer.curves import read_curves
 from service.trainer.grpo import train
@@ -47,14 +46,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 DEMO = Path(__file__).parents[1] / "examples" / "demo" / "histories.jsonl"
 ANSWER_TOKENS = 96
 HELD_OUT = 4
-POSTS, MADE_UP_USERS, WINDOWS_A_USER = 20_000, 8_000, 8
-COPYING = tiny_lm.Schedule(2_500_000, 4e-3)
-# With how many rows of random tokens among eight.
-WRITING = (
-    (tiny_lm.Schedule(900_000, 4e-3), 4),
-    (tiny_lm.Schedule(900_000, 3e-3), 2),
-    (tiny_lm.Schedule(700_000, 2e-3), 0),
-)
+POSTS, MADE_UP_USERS = 20_000, 12_000
+COPYING = (tiny_lm.Schedule(1_500_000, 4e-3), tiny_lm.Schedule(1_000_000, 2e-3))
+WRITING = (tiny_lm.Schedule(2_000_000, 4e-3), tiny_lm.Schedule(1_500_000, 2e-3))
 EDGE_STEPS = 5  # steps at the start and at the end of a curve that are compared
 
 
@@ -88,35 +82,21 @@ def fictional_users() -> list[Example]:
     ]
 
 
-def pretrain(data: Path, users: Users, folder: Path) -> None:
-    """The model that GRPO starts from; its held-out interactions are in no text of it."""
-    visible = {user: history[: -2 * HELD_OUT] for user, history in users.training.items()}
-    population = Population.empty()
-    for history in visible.values():
-        population.observe([], history)
+def pretrain(data: Path, folder: Path) -> None:
+    """The model that GRPO starts from. It has seen no history of a user, only public posts."""
     posts = tiny_lm.read_posts(data / "lm_text" / "reddit_text.txt.xz", POSTS)
-    pairs = [
-        *warm_start.pairs_of_users(visible, WINDOWS_A_USER, population, 1),
-        *warm_start.pairs_of_words(posts, MADE_UP_USERS, 3),
-    ]
-    texts = [pair.text for pair in pairs]
-    tokenizer = tiny_lm.train_tokenizer(chain(posts[:12_000], texts))
+    pairs = list(warm_start.pairs_of_words(posts, MADE_UP_USERS, 3))
+    texts = (pair.prompt + pair.completion for pair in pairs[:1_500])
+    tokenizer = tiny_lm.train_tokenizer(chain(posts[:4_000], texts))
     model = tiny_lm.make_model(tokenizer, seed=0)
     folder.mkdir(parents=True, exist_ok=True)
     losses = folder / "losses.jsonl"
-    random_tokens = tiny_lm.repeating_blocks(tokenizer, 64, 128, 24, seed=5)
-    tiny_lm.fit(model, random_tokens, COPYING, losses)
-    for schedule, repeating in WRITING:
-        tiny_lm.fit(model, _mixed(tokenizer, texts, repeating), schedule, losses)
+    random_tokens = tiny_lm.repeating_blocks(tokenizer, 32, 128, 24, seed=5)
+    answers = tiny_lm.answer_blocks(tokenizer, pairs, seed=1)
+    for blocks, schedules in ((random_tokens, COPYING), (answers, WRITING)):
+        for schedule in schedules:
+            tiny_lm.fit(model, blocks, schedule, losses)
     tiny_lm.save(model, tokenizer, folder)
-
-
-def _mixed(tokenizer: Any, pairs: Sequence[str], repeating: int) -> Iterator[torch.Tensor]:
-    """Blocks of eight rows, `repeating` of them random tokens, the others pairs."""
-    again = tiny_lm.repeating_blocks(tokenizer, 8, tiny_lm.BLOCK_TOKENS, 40, seed=5)
-    taught = tiny_lm.packed_blocks(tokenizer, pairs, 2)
-    while True:
-        yield torch.cat([next(again)[:repeating], next(taught)[repeating:]])
 
 
 def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
@@ -244,7 +224,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     users, model = read_users(arguments.data), arguments.work / "model"
     if not (model / "config.json").exists():
-        pretrain(arguments.data, users, model)
+        pretrain(arguments.data, model)
     config = configuration(model, arguments.steps, seed=1)
     training, others = (
         prepare(histories, config.reward.setting, seed=7)

@@ -1,11 +1,9 @@
-"""What a tiny model imitates before it is rewarded: histories, and what the extractive generator
-writes about them, as the JSON that an LLM generator is asked for.
-"""
+"""What a tiny model imitates before it is rewarded: profiles of made-up users, as JSON."""
 
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,13 +13,10 @@ from benchmarks.tiny_lm import Pair
 from service.domain.interaction import Interaction
 from service.domain.profile import Draft, Statement, StatementKind
 from service.domain.prompts import profile_request
-from service.generators.extractive import write_draft
 from service.generators.extractive.wording import listed
-from service.generators.population import Population
 
 HISTORY_TOKENS = 260
 HISTORY_LIMIT = 5
-PROFILE_TOKENS = 60
 _TITLE_CHARS = 90
 _EVIDENCE = 3
 
@@ -29,17 +24,6 @@ _EVIDENCE = 3
 def titled(interaction: Interaction) -> Interaction:
     """The interaction with its first line only: what a small context can hold ten of."""
     return replace(interaction, text=interaction.text.splitlines()[0][:_TITLE_CHARS])
-
-
-def pairs_of_users(
-    histories: Mapping[str, Sequence[Interaction]], windows: int, population: Population, seed: int
-) -> Iterator[Pair]:
-    """From every history `windows` random stretches of `HISTORY_LIMIT`, and their profiles."""
-    chance = random.Random(seed)
-    for history in histories.values():
-        last = max(len(history) - HISTORY_LIMIT, 0)
-        for start in chance.choices(range(last + 1), k=windows):
-            yield from _pair(history[start : start + HISTORY_LIMIT], population)
 
 
 def pairs_of_words(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
@@ -78,13 +62,6 @@ def _at_random_times(texts: Sequence[str], chance: random.Random) -> list[Intera
             Interaction(event_id=str(number), occurred_at=moment, text=text, type="post")
         )
     return history
-
-
-def _pair(history: Sequence[Interaction], population: Population) -> Iterator[Pair]:
-    draft = write_draft(history, population, PROFILE_TOKENS)
-    if draft.statements:
-        request = profile_request(history, history_tokens=HISTORY_TOKENS)
-        yield Pair(request[-1].content, answer(draft, history))
 
 
 def answer(draft: Draft, history: Sequence[Interaction]) -> str:
