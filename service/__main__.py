@@ -1,16 +1,14 @@
 """The command line. Every command imports what it needs when it runs, so `bump --help` is quick."""
 
 import asyncio
-import json
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from service.commands.printing import err, out, print_json, show_fields, show_key, show_rows
 
 Result = TypeVar("Result")
 
@@ -34,11 +32,6 @@ DataDir = Annotated[
 Project = Annotated[str, typer.Option(help="The project (tenant).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
-# No markup: what users call themselves may hold brackets.
-_out = Console(markup=False)
-_err = Console(stderr=True)
-_NEVER_WRAPPED = ("state", "due", "attempts")
-
 
 @app.command()
 def up(
@@ -52,7 +45,7 @@ def up(
     from service.commands.up import up as run
     from service.embedded import default_data_dir
 
-    run(data_dir or default_data_dir(), host, port, lambda line: _err.print(line))
+    run(data_dir or default_data_dir(), host, port, lambda line: err.print(line))
 
 
 @app.command()
@@ -88,7 +81,7 @@ def migrate(data_dir: DataDir = None) -> None:
         settings = resolve_settings(data_dir)
     app_url = settings.database_url.get_secret_value() if settings.database_url else None
     run(admin_url(settings), app_url)
-    _err.print("The schema is up to date.")
+    err.print("The schema is up to date.")
 
 
 @app.command("import")
@@ -117,13 +110,13 @@ def import_(
         "users": len(report.users),
     }
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _out.print(", ".join(f"{value:,} {name}" for name, value in summary.items()))
+        out.print(", ".join(f"{value:,} {name}" for name, value in summary.items()))
     for number, reason in report.first_rejections:
-        _err.print(f"line {number}: {reason}", markup=False)
+        err.print(f"line {number}: {reason}", markup=False)
     if report.accepted:
-        _err.print(
+        err.print(
             "Profiles follow within the debounce; what still waits: "
             f"bump regenerations list --project {project}",
             markup=False,
@@ -141,8 +134,11 @@ def evaluate(
         str | None, typer.Option(help="Users of a live project; `default` without --histories.")
     ] = None,
     generators: Annotated[
-        str, typer.Option(help="Comma list: all, names of them, llm, file:PATH.")
+        str, typer.Option(help="Comma list: all, names of them, llm, file:PATH, policy:PATH.")
     ] = "all",
+    artifact: Annotated[
+        Path | None, typer.Option(help="The policy of extractive-trained; else the shipped one.")
+    ] = None,
     judges: Annotated[
         str, typer.Option(help="Comma list: lexical, embedding, listwise, likelihood.")
     ] = "lexical,embedding",
@@ -189,14 +185,16 @@ def evaluate(
         resume,
     )
     settings = resolve_settings(data_dir) if request.project else read_settings()
+    if artifact is not None:
+        settings = settings.model_copy(update={"generator_artifact": artifact})
     document = _run(evaluate(settings, request))
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
         for table in evaluation_table.tables(document):
-            _out.print(table)
+            out.print(table)
     for note in evaluation_table.notes(document):
-        _err.print(note, markup=False, soft_wrap=True)
+        err.print(note, markup=False, soft_wrap=True)
     if plot is not None:
         evaluation_table.plot(document, plot)
 
@@ -221,7 +219,7 @@ def keys_create(
     if unknown:
         _fail(f"Unknown scope {sorted(unknown)[0]!r}: use ingest, read, personalize or admin.")
     scopes = [Scope(value) for value in scope]
-    _show_key(_run(create_key(resolve_settings(data_dir), project, name, scopes, days)), as_json)
+    show_key(_run(create_key(resolve_settings(data_dir), project, name, scopes, days)), as_json)
 
 
 @keys_app.command("list")
@@ -243,7 +241,7 @@ def keys_list(
         }
         for key in _run(list_keys(resolve_settings(data_dir), project))
     ]
-    _show_rows(rows, as_json, empty=f"Project {project} has no keys.")
+    show_rows(rows, as_json, empty=f"Project {project} has no keys.")
 
 
 @keys_app.command("revoke")
@@ -254,7 +252,7 @@ def keys_revoke(prefix: str, project: Project = "default", data_dir: DataDir = N
 
     if not _run(revoke_key(resolve_settings(data_dir), project, prefix)):
         _fail(f"Project {project} has no live key {prefix}.")
-    _err.print(f"Revoked {prefix}.")
+    err.print(f"Revoked {prefix}.")
 
 
 @keys_app.command("rotate")
@@ -268,7 +266,7 @@ def keys_rotate(
     key = _run(rotate_key(resolve_settings(data_dir), project, prefix))
     if key is None:
         _fail(f"Project {project} has no live key {prefix}.")
-    _show_key(key, as_json)
+    show_key(key, as_json)
 
 
 @queue_app.command("list")
@@ -290,7 +288,7 @@ def queue_list(
     chosen: Literal["all", "parked", "waiting"] = state  # type: ignore[assignment]
     records = _run(list_records(resolve_settings(data_dir), project, chosen, limit))
     rows = [asdict(record) if as_json else table_row(record) for record in records]
-    _show_rows(rows, as_json, empty="Nothing waits.")
+    show_rows(rows, as_json, empty="Nothing waits.")
 
 
 @queue_app.command("requeue")
@@ -310,7 +308,7 @@ def queue_requeue(
     count = _run(
         request_all(settings, project) if everyone else requeue(settings, project, user_id)
     )
-    _err.print(f"{count} regenerations asked for.")
+    err.print(f"{count} regenerations asked for.")
 
 
 @queue_app.command("explain")
@@ -323,10 +321,10 @@ def queue_explain(
 
     found = _run(explain(resolve_settings(data_dir), project, user_id))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    _out.print(found.pop("verdict"))
-    _show_fields(found)
+    out.print(found.pop("verdict"))
+    show_fields(found)
 
 
 @train_app.command("llm")
@@ -346,7 +344,48 @@ def train_llm(
     settings = read_settings() if histories else resolve_settings(data_dir)
     adapter = run(settings, config, histories, project, output)
     if adapter:
-        _out.print(str(adapter), soft_wrap=True)
+        out.print(str(adapter), soft_wrap=True)
+
+
+@train_app.command("extractive")
+def train_extractive(
+    output: Annotated[Path, typer.Option(help="Checkpoints, curves, and in the end policy/.")],
+    histories: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines, gzip too, instead of the live project; repeat for more."),
+    ] = None,
+    judge: Annotated[
+        str, typer.Option(help="Trains; report another: lexical, embedding, listwise, likelihood.")
+    ] = "lexical",
+    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 60,
+    seed: Annotated[int, typer.Option()] = 7,
+    held_out: Annotated[int, typer.Option(min=1, help="P, interactions to pick out.")] = 4,
+    negatives: Annotated[int, typer.Option(min=1, help="K, others beside them.")] = 8,
+    gap: Annotated[int, typer.Option(min=0, help="Interactions that nobody sees.")] = 4,
+    project: Project = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Train the extractive generator, in minutes. Killed, it goes on from its last checkpoint."""
+    from service.bump.setting import Setting
+    from service.commands.settings import read_settings, resolve_settings
+    from service.commands.train_extractive import Request
+    from service.commands.train_extractive import train_extractive as run
+    from service.trainer.extractive import Training
+
+    files = histories or []
+    for file in files:
+        if not file.is_file():
+            _fail(f"There is no file {file}.")
+    settings = read_settings() if files else resolve_settings(data_dir)
+    request = Request(
+        files=files,
+        project=project,
+        judge=judge,
+        seed=seed,
+        setting=Setting(held_out=held_out, negatives=negatives, gap=gap),
+        training=Training(steps=steps, max_tokens=settings.profile_tokens),
+    )
+    out.print(str(run(settings, request, output)), soft_wrap=True)
 
 
 def main() -> None:
@@ -375,52 +414,8 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _fail(message: str) -> NoReturn:
-    _err.print(f"bump: {message}", markup=False, highlight=False, soft_wrap=True)
+    err.print(f"bump: {message}", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
-
-
-def _show_key(key: str, as_json: bool) -> None:
-    if as_json:
-        _print_json({"key": key})
-        return
-    _out.print(key, markup=False, highlight=False, soft_wrap=True)
-    _err.print("Keep it safe: it is not stored and cannot be shown again.")
-
-
-def _show_rows(rows: Sequence[dict[str, Any]], as_json: bool, *, empty: str) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    if not rows:
-        _err.print(empty)
-        return
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, overflow="fold", no_wrap=name in _NEVER_WRAPPED)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    _out.print(table)
-
-
-def _show_fields(fields: Mapping[str, Any], indent: str = "  ") -> None:
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            _out.print(f"{indent}{name}:")
-            _show_fields(value, indent + "  ")
-        else:
-            _out.print(f"{indent}{name}: {_shown(value)}", highlight=False, soft_wrap=True)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Settings, read once per process from the environment (prefix `BUMP_`) or a `.env` file."""
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -44,6 +45,9 @@ class Settings(BaseSettings):
 
     generator: Literal["extractive", "llm"] = Field(
         default="extractive", description="`llm` needs the three settings below"
+    )
+    generator_artifact: Path | None = Field(
+        default=None, description="folder of a trained policy, which `extractive` then chooses by"
     )
     generator_url: str | None = Field(
         default=None, description="OpenAI-compatible base URL with JSON schema output, as vLLM's"

@@ -19,7 +19,9 @@ from service.llm.scoring import ScoringClient
 
 if TYPE_CHECKING:
     from service.bump.judge import Judge
+    from service.generators.extractive import ExtractiveGenerator
     from service.generators.generator import Generator
+    from service.generators.llm import LlmGenerator
     from service.judges.encoder import Encoder
 
 JUDGES = ("lexical", "embedding", "listwise", "likelihood")
@@ -77,18 +79,32 @@ async def open_runtime(settings: Settings) -> Runtime:
 
 
 def open_generator(settings: Settings) -> "Generator":
-    """Raises ConfigurationError when the LLM's endpoint is not named."""
+    """Raises ConfigurationError for an LLM without endpoint, and an artifact that is no policy."""
+    if settings.generator == "llm":
+        return open_llm_generator(settings)
+    return _open_extractive(settings)
+
+
+def _open_extractive(settings: Settings) -> "ExtractiveGenerator":
     # Here, for an API process writes no profiles and need not load what does.
     from service.generators.extractive import ExtractiveGenerator
+    from service.generators.extractive.artifact import read_policy
+
+    if settings.generator_artifact is None:
+        return ExtractiveGenerator(settings.profile_tokens)
+    policy = read_policy(settings.generator_artifact)
+    name = f"extractive:{policy.sha256[:12]}"
+    return ExtractiveGenerator(settings.profile_tokens, weights=policy.weights, name=name)
+
+
+def open_llm_generator(settings: Settings) -> "LlmGenerator":
+    """Raises ConfigurationError when its endpoint is not named."""
     from service.generators.llm import LlmGenerator
 
-    extractive = ExtractiveGenerator(max_tokens=settings.profile_tokens)
-    if settings.generator == "extractive":
-        return extractive
     if settings.generator_url is None or settings.generator_model is None:
         raise ConfigurationError(
-            "BUMP_GENERATOR=llm needs BUMP_GENERATOR_URL (an OpenAI-compatible base URL) and "
-            "BUMP_GENERATOR_MODEL."
+            "The LLM that writes profiles needs BUMP_GENERATOR_URL (an OpenAI-compatible base URL) "
+            "and BUMP_GENERATOR_MODEL."
         )
     client = ChatClient(
         base_url=settings.generator_url,
@@ -98,7 +114,7 @@ def open_generator(settings: Settings) -> "Generator":
     )
     return LlmGenerator(
         client,
-        fallback=extractive,
+        fallback=_open_extractive(settings),
         max_tokens=settings.profile_tokens,
         history_tokens=settings.generator_history_tokens,
     )

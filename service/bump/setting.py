@@ -30,3 +30,8 @@ class Setting:
                 raise ValueError(f"{name} must be at least 1.")
         if self.gap < 0:
             raise ValueError("gap must not be negative.")
+
+    @property
+    def shortest_history(self) -> int:
+        """Interactions with text that a user must have to be asked about."""
+        return self.min_visible + self.gap + self.held_out

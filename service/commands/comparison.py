@@ -1,7 +1,7 @@
 """Generators side by side under judges, over sets of histories: what every report is made of."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ from service.evaluation.report import chances, pooled, rows
 from service.evaluation.resuming import Kept
 from service.evaluation.scoring import Advance, Evaluation, NoProfiles, Outcome
 from service.generators.extractive import ExtractiveGenerator
+from service.generators.extractive.artifact import SHIPPED, read_policy
 from service.judges.encoder import load_encoder
-from service.runtime import open_generator, open_judge
+from service.runtime import open_judge, open_llm_generator
 
-GENERATORS = (*BASELINES, "extractive")
-FILE = "file:"
+TRAINED = "extractive-trained"
+GENERATORS = (*BASELINES, "extractive", TRAINED)
+FILE, POLICY = "file:", "policy:"
 
 
 async def compare_generators(
@@ -46,7 +48,8 @@ async def compare_generators(
 ) -> dict[str, Any]:
     """Rows over the users of all `sets`, and of each alone where there are several.
 
-    `generators` are of `GENERATORS`, "llm" (the endpoint that `settings` name) or "file:PATH".
+    `generators` are of `GENERATORS`, "llm" (the endpoint that `settings` name), "file:PATH"
+    (profiles) or "policy:PATH" (a trained extractive policy).
     `resume` keeps what is finished. Raises ConfigurationError for a set that is too small, a judge
     that fails and a generator that writes nothing.
     """
@@ -59,9 +62,10 @@ async def compare_generators(
                 evaluation = Evaluation(
                     batch, setting, seed, Kept(resume), advance, judged_by=str(settings.judge_model)
                 )
-                async with _opened(judges, settings, batch) as opened:
+                async with AsyncExitStack() as stack:
                     outcomes[name] = await evaluation.run(
-                        _entrants(generators, batch, settings, seed), opened
+                        _entrants(generators, batch, settings, seed, stack),
+                        _judges(judges, batch, settings, stack),
                     )
     except (JudgeFailed, NoProfiles, UnreadableProfiles) as error:
         raise ConfigurationError(str(error)) from error
@@ -99,34 +103,48 @@ def _prepared(
         raise ConfigurationError(f"{name}: {error}") from error
 
 
-@asynccontextmanager
-async def _opened(
-    names: Sequence[str], settings: Settings, batch: Batch
-) -> AsyncIterator[list[Judge]]:
-    async with AsyncExitStack() as stack:
-        judges = []
-        for name in names:
-            judges.append(open_judge(name, settings, batch.visible_texts()))
-            stack.push_async_callback(judges[-1].close)
-        yield judges
+def _judges(
+    names: Sequence[str], batch: Batch, settings: Settings, stack: AsyncExitStack
+) -> list[Judge]:
+    """They are closed with the `stack`."""
+    judges = []
+    for name in names:
+        judges.append(open_judge(name, settings, batch.visible_texts()))
+        stack.push_async_callback(judges[-1].close)
+    return judges
 
 
-def _entrants(names: Sequence[str], batch: Batch, settings: Settings, seed: int) -> list[Entrant]:
+def _entrants(
+    names: Sequence[str], batch: Batch, settings: Settings, seed: int, stack: AsyncExitStack
+) -> list[Entrant]:
+    """They are closed with the `stack`."""
     baselines = baseline_entrants(set(names) & set(BASELINES), batch, seed=seed)
     known = {entrant.name: entrant for entrant in baselines}
-    return [known.get(name) or _entrant(name, batch, settings) for name in names]
+    return [known.get(name) or _entrant(name, batch, settings, stack) for name in names]
 
 
-def _entrant(name: str, batch: Batch, settings: Settings) -> Entrant:
+def _entrant(name: str, batch: Batch, settings: Settings, stack: AsyncExitStack) -> Entrant:
     if name.startswith(FILE):
         return file_entrant(Path(name.removeprefix(FILE)))
     if name == "llm":
-        llm = open_generator(settings.model_copy(update={"generator": "llm"}))
+        llm = open_llm_generator(settings)
+        stack.push_async_callback(llm.close)
         identity = f"{settings.generator_url} {settings.generator_history_tokens}"
         return generator_entrant(llm.name, llm, batch.population, identity=identity)
-    extractive = ExtractiveGenerator(settings.profile_tokens)
-    identity = f"untrained, {settings.profile_tokens} tokens"
+    tokens = settings.profile_tokens
+    if name == "extractive":
+        extractive, identity = ExtractiveGenerator(tokens), f"untrained, {tokens} tokens"
+    else:
+        policy = read_policy(_artifact(name, settings))
+        extractive = ExtractiveGenerator(tokens, weights=policy.weights, name=name)
+        identity = f"{policy.sha256}, {tokens} tokens"
     return generator_entrant(name, extractive, batch.population, identity=identity)
+
+
+def _artifact(name: str, settings: Settings) -> Path:
+    if name.startswith(POLICY):
+        return Path(name.removeprefix(POLICY))
+    return settings.generator_artifact or SHIPPED
 
 
 @contextmanager

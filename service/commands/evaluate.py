@@ -8,7 +8,7 @@ from typing import Any
 
 from service import __version__
 from service.bump.setting import Setting
-from service.commands.comparison import FILE, GENERATORS, compare_generators
+from service.commands.comparison import FILE, GENERATORS, POLICY, compare_generators
 from service.commands.histories import read_histories
 from service.config import Settings
 from service.db.session import open_database
@@ -80,7 +80,7 @@ async def _histories(settings: Settings, request: Request) -> dict[str, Historie
             database,
             request.project,
             count=request.users or _USERS_OF_A_PROJECT,
-            min_interactions=setting.min_visible + setting.gap + setting.held_out,
+            min_interactions=setting.shortest_history,
             history_limit=settings.history_limit,
             seed=request.seed,
         )
@@ -98,11 +98,11 @@ def _named(generators: str) -> list[str]:
     """The comma list, each once, `all` spelt out. Raises ConfigurationError for an unknown name."""
     asked = [each for n in _split(generators) for each in (GENERATORS if n == "all" else (n,))]
     known = (*GENERATORS, "llm")
-    unknown = [name for name in asked if name not in known and not name.startswith(FILE)]
+    unknown = [name for name in asked if name not in known and not name.startswith((FILE, POLICY))]
     if unknown or not asked:
         raise ConfigurationError(
-            f"There is no generator {unknown[0] if unknown else ''!r}: take all, {FILE}PATH, or "
-            f"some of {', '.join(known)}."
+            f"There is no generator {unknown[0] if unknown else ''!r}: take all, {FILE}PATH, "
+            f"{POLICY}PATH, or some of {', '.join(known)}."
         )
     return list(dict.fromkeys(asked))
 

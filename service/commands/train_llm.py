@@ -2,19 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.bump.batch import BatchTooSmall, Example
 from service.bump.judge import Judge
 from service.commands.histories import read_histories
+from service.commands.training_data import live_histories, project_database
 from service.config import Settings
 from service.db.generators import GeneratorKind, register
-from service.db.session import Database, open_database
 from service.errors import ConfigurationError
 from service.evaluation.preparation import Batch, Histories, HistoriesTooShort, prepare
-from service.flows.sample_histories import sample_histories
 from service.runtime import open_judge
 from service.trainer.curves import read_curves
 from service.trainer.export import Card, user_digests, write_card
@@ -44,7 +42,14 @@ def train_llm(
     found = (
         read_histories(histories).histories
         if histories
-        else asyncio.run(_live(settings, project, config))
+        else asyncio.run(
+            live_histories(
+                settings,
+                project,
+                min_interactions=config.reward.setting.shortest_history,
+                seed=config.training.seed,
+            )
+        )
     )
     batch = _prepared(found, config)
     judge = open_judge(config.judge.kind, settings, batch.visible_texts())
@@ -80,7 +85,7 @@ async def _register(
     settings: Settings, project: str, config: LlmConfig, adapter: Path, digest: str
 ) -> None:
     """The adapter as a candidate of the project; it serves once the gate has let it through."""
-    async with _database(settings) as database, database.transaction(project) as tx:
+    async with project_database(settings) as database, database.transaction(project) as tx:
         await register(
             tx,
             name=f"llm-{digest[:12]}",
@@ -102,30 +107,6 @@ def _trainer() -> Train:
             "(pip install 'bump-service[train]', or `make install-train`)."
         ) from error
     return train
-
-
-async def _live(settings: Settings, project: str, config: LlmConfig) -> Histories:
-    reward = config.reward
-    async with _database(settings) as database:
-        return await sample_histories(
-            database,
-            project,
-            count=_USERS_OF_A_PROJECT,
-            min_interactions=reward.min_visible + reward.gap + reward.held_out,
-            history_limit=settings.history_limit,
-            seed=config.training.seed,
-        )
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    if settings.database_url is None:
-        raise ConfigurationError("Name a file with --histories, or set BUMP_DATABASE_URL.")
-    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 def _prepared(histories: Histories, config: LlmConfig) -> Batch:

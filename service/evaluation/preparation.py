@@ -26,6 +26,8 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 # BUMP+ picks the held-out interactions among so many times as many of the newest.
 _HARD_WINDOW = 2
+# Encoding is nearly all that BUMP+ costs, and more interactions hardly move a centroid.
+_CENTROID_OF = 32
 
 
 class HistoriesTooShort(ValueError):
@@ -102,18 +104,28 @@ def _hardest(
     examples: Sequence[Example], held_out: int, embed: Embed
 ) -> tuple[list[Example], dict[str, Vector]]:
     """The examples with the least expected of their window held out, and everyone's centroid."""
-    texts = [[i.text for i in (*e.visible, *e.held_out)] for e in examples]
+    read = [_spread(example.visible, _CENTROID_OF) for example in examples]
+    texts = [
+        [i.text for i in (*some, *example.held_out)]
+        for some, example in zip(read, examples, strict=True)
+    ]
     ends = np.cumsum([len(own) for own in texts])
     # All in one call: an encoder is fastest with texts of like length together.
     vectors = np.split(np.asarray(embed([text for own in texts for text in own])), ends[:-1])
     picked: list[Example] = []
     centroids: dict[str, Vector] = {}
     for example, own in zip(examples, vectors, strict=True):
-        visible, window = own[: len(example.visible)], own[len(example.visible) :]
+        visible, window = np.split(own, [-len(example.held_out)])
         chosen = [example.held_out[place] for place in least_expected(visible, window, held_out)]
         picked.append(replace(example, held_out=tuple(chosen)))
         centroids[example.user_id] = centroid(visible)
     return picked, centroids
+
+
+def _spread(history: Sequence[Interaction], count: int) -> list[Interaction]:
+    """At most `count`, evenly from the first to the last."""
+    places = np.linspace(0, len(history) - 1, min(count, len(history))).astype(int)
+    return [history[place] for place in places]
 
 
 def _population(examples: Sequence[Example]) -> Population:

@@ -98,6 +98,10 @@ class LlmGenerator:
         GENERATOR_FALLBACKS.inc()
         return await self._fallback.write(history, population)
 
+    async def close(self) -> None:
+        """Close the client's connections; nothing more is written."""
+        await self._client.close()
+
     async def _ask(self, history: Sequence[Interaction]) -> Draft:
         completion = await self._client.complete(
             profile_request(history, history_tokens=self._history_tokens),

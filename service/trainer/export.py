@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-_TRAINING_LIBRARIES = ("bump-service", "torch", "transformers", "trl", "peft")
+_TRAINING_LIBRARIES = ("bump-service", "numpy", "torch", "transformers", "trl", "peft")
 _DIGEST_BYTES = 8
 
 

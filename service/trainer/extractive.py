@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,38 +37,43 @@ class Training:
     back to the start.
     """
 
-    steps: int = 200
-    users: int = 64
+    steps: int = 60
+    users: int = 128
     rollouts: int = 8
     max_tokens: int = 160
-    temperature: float = 0.2
-    learning_rate: float = 0.03
-    averaging: float = 0.95
-    entropy_floor: float = 0.5
+    temperature: float = 0.3
+    learning_rate: float = 0.05
+    averaging: float = 0.9
+    entropy_floor: float = 0.1
     entropy_weight: float = 0.05
     pull: float = 1e-3
     validate_every: int = 10
-    patience: int = 6
+    patience: int = 4
     orders: int = 2
     terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Users who are ranked together, for training and apart from them for validation.
+    """Users who are ranked together: some are trained on, and those of `validation` are not.
 
-    `pools` holds what could be said of every user of both; who has nothing is not in it.
+    `pools` holds what could be said of every user of the batch; who has nothing is not in it.
     """
 
     name: str
-    training: Batch
-    validation: Batch
+    batch: Batch
+    validation: frozenset[str]
     judge: Judge
     pools: Mapping[str, Pool]
 
+    @property
+    def trained_on(self) -> list[str]:
+        users = (example.user_id for example in self.batch.examples)
+        return [user for user in users if user not in self.validation and user in self.pools]
+
 
 @dataclass(slots=True)
-class Progress:
+class Ascent:
     """Where a run is: all that it needs to go on."""
 
     weights: NDArray[np.float64]
@@ -81,7 +87,7 @@ class Progress:
     start_reward: float = 0.0
 
     @classmethod
-    def start(cls, weights: Floats) -> "Progress":
+    def start(cls, weights: Floats) -> "Ascent":
         begun = weights.astype(np.float64)
         zeros = np.zeros(SHAPE)
         return cls(begun, begun.copy(), zeros, zeros.copy(), weights)
@@ -122,35 +128,40 @@ class ExtractiveTrainer:
         self._start: Floats | None = None
         self._standing: list[dict[str, str]] = []
         self._users = [
-            (number, example.user_id)
+            (number, user_id)
             for number, project in enumerate(projects)
-            for example in project.training.examples
-            if example.user_id in project.pools
+            for user_id in project.trained_on
         ]
 
-    async def run(self, progress: Progress, start: Floats) -> AsyncIterator[dict[str, float]]:
+    async def run(self, progress: Ascent, start: Floats) -> AsyncIterator[dict[str, float]]:
         """Train on from `progress`, which is kept up to date; yields the curves of every step.
 
         Ends after the last step, or when validation has not got better for long. Raises
         JudgeUnavailable.
         """
+        reward = await self._validate(progress.average)
         if progress.step == 0:
-            progress.start_reward = progress.best_reward = await self._validate(start)
-        self._stand(progress)
+            progress.start_reward = progress.best_reward = reward
         while not self._done(progress):
             curves = await self._step(progress, start)
-            if progress.step % self._training.validate_every == 0:
-                curves["validation"] = await self._validated(progress)
-                self._stand(progress)
+            if self._validates(progress.step):
+                curves["validation"] = reward = await self._validate(progress.average)
+                if reward > progress.best_reward:
+                    progress.best = progress.average.astype(np.float32)
+                    progress.best_step, progress.best_reward = progress.step, reward
             yield curves
 
-    def _done(self, progress: Progress) -> bool:
+    def _validates(self, step: int) -> bool:
+        return step % self._training.validate_every == 0 or step == self._training.steps
+
+    def _done(self, progress: Ascent) -> bool:
         training = self._training
         patience = training.patience * training.validate_every
         return progress.step >= training.steps or progress.waited >= patience
 
-    async def _step(self, progress: Progress, start: Floats) -> dict[str, float]:
+    async def _step(self, progress: Ascent, start: Floats) -> dict[str, float]:
         progress.step += 1
+        started = perf_counter()
         rng = np.random.default_rng([self._seed, progress.step])
         users = rng.permutation(len(self._users))[: self._training.users]
         drawn = {
@@ -168,7 +179,7 @@ class ExtractiveTrainer:
         gradient -= self._training.pull * (progress.weights - start)
         _ascend(progress, gradient, self._training)
         steps = list({id(step): step for _, step in rewarded.values()}.values())
-        return _means(steps) | {"entropy": entropy}
+        return _means(steps) | {"entropy": entropy, "seconds": perf_counter() - started}
 
     def _draw(
         self, user: tuple[int, str], weights: NDArray[np.float64], rng: np.random.Generator
@@ -202,16 +213,16 @@ class ExtractiveTrainer:
     async def _judged(
         self, number: int, drawn: Mapping[str, Drawn], step: int
     ) -> tuple[dict[str, list[float | None]], StepRewards]:
-        """The rewards of one project's profiles, its users among all of its training users."""
+        """The rewards of one project's profiles, among those of all its users."""
         project, standing = self._projects[number], self._standing[number]
         rollouts = [
             Rollout(user_id, _text(project.pools[user_id], chosen))
             for user_id, one in drawn.items()
             for chosen in one.chosen
         ]
-        negatives = {user_id: project.training.negatives[user_id] for user_id in drawn}
+        negatives = {user_id: project.batch.negatives[user_id] for user_id in drawn}
         rewards = await reward_rollouts(
-            project.training.examples,
+            project.batch.examples,
             negatives,
             rollouts,
             project.judge,
@@ -225,30 +236,22 @@ class ExtractiveTrainer:
             by_user[rollout.user_id].append(total)
         return by_user, rewards
 
-    def _stand(self, progress: Progress) -> None:
-        average = progress.average.astype(np.float32)
+    def _stand(self, weights: NDArray[np.float64]) -> None:
         self._standing = [
-            profiles_of(p.training, p.pools, average, self._training.max_tokens)
+            profiles_of(p.batch, p.pools, weights.astype(np.float32), self._training.max_tokens)
             for p in self._projects
         ]
 
-    async def _validated(self, progress: Progress) -> float:
-        average = progress.average.astype(np.float32)
-        reward = await self._validate(average)
-        if reward > progress.best_reward:
-            progress.best, progress.best_reward = average, reward
-            progress.best_step = progress.step
-        return reward
-
-    async def _validate(self, weights: Floats) -> float:
-        """The mean reward of what the policy writes for the validation users."""
+    async def _validate(self, weights: NDArray[np.float64]) -> float:
+        """The mean reward of what the policy writes for validation users; it stands from now on."""
+        await asyncio.to_thread(self._stand, weights)
         rewards: list[float] = []
-        for project in self._projects:
-            batch = project.validation
+        for project, profiles in zip(self._projects, self._standing, strict=True):
+            batch = project.batch
             results = await score_profiles(
-                batch.examples,
+                [example for example in batch.examples if example.user_id in project.validation],
                 batch.negatives,
-                profiles_of(batch, project.pools, weights, self._training.max_tokens),
+                profiles,
                 project.judge,
                 orders=self._training.orders,
                 seed=self._seed,
@@ -268,13 +271,15 @@ def _gradient(
     found = np.zeros(SHAPE)
     for key, one in drawn.items():
         judged = [place for place, total in enumerate(totals[key]) if total is not None]
+        if not judged:
+            continue
         worth = advantages([total for total in totals[key] if total is not None])
         if worth is not None:
             found += np.tensordot(np.array(worth), one.score_function[judged], 1) / len(judged)
     return found / max(1, len(drawn))
 
 
-def _ascend(progress: Progress, gradient: NDArray[np.float64], training: Training) -> None:
+def _ascend(progress: Ascent, gradient: NDArray[np.float64], training: Training) -> None:
     """Adam (Kingma and Ba, 2015), uphill, and the running average of the weights."""
     g, s = _DECAY_OF_GRADIENT, _DECAY_OF_SQUARE
     progress.gradient = g * progress.gradient + (1 - g) * gradient

@@ -54,7 +54,7 @@ def draw(
             break
         seen = features(pool, state)[going]
         odds = _odds(seen @ effective, allowed[going])
-        picked = (odds.cumsum(axis=1) > rng.random((len(going), 1))).argmax(axis=1)
+        picked = _picked(odds, rng)
         towards[going] += seen[np.arange(len(going)), picked] - np.einsum("gc,gcf->gf", odds, seen)
         entropy, gradient = _entropy(odds, seen)
         entropies += (entropy / np.log(np.maximum(allowed[going].sum(axis=1), 2))).tolist()
@@ -76,6 +76,15 @@ def _odds(scores: Floats, allowed: NDArray[np.bool_]) -> Floats:
     odds = np.exp(masked - masked.max(axis=1, keepdims=True))
     found: Floats = odds / odds.sum(axis=1, keepdims=True)
     return found
+
+
+def _picked(odds: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """One candidate (G,) of each row of `odds`."""
+    reached = odds.cumsum(axis=1)
+    # In single precision the sum may fall short of 1, and a draw beyond it would pick anything.
+    drawn = rng.random((len(odds), 1)) * reached[:, -1:]
+    picked: NDArray[np.int64] = (reached > drawn).argmax(axis=1)
+    return picked
 
 
 def _entropy(odds: Floats, seen: Floats) -> tuple[Floats, NDArray[np.float64]]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from service.domain.interaction import Interaction, history_order
 from service.domain.profile import Draft
@@ -36,18 +37,23 @@ class ExtractiveGenerator:
     """Writes profiles of at most `max_tokens` estimated tokens, one at a time, off the loop.
 
     It computes in Python, so a second thread would only fight the first for the interpreter;
-    more cores take more workers.
+    more cores take more workers. `weights` (contexts, features) say what it chooses by.
     """
 
-    name: str = NAME
-
-    def __init__(self, max_tokens: int = 160) -> None:
+    def __init__(
+        self, max_tokens: int = 160, *, weights: Floats = UNTRAINED, name: str = NAME
+    ) -> None:
+        self.name = name
         self._max_tokens = max_tokens
+        self._weights = weights
         self._turn = asyncio.Lock()
 
     async def write(self, history: Sequence[Interaction], population: Population) -> Draft:
         async with self._turn:
-            return await asyncio.to_thread(write_draft, history, population, self._max_tokens)
+            draft = await asyncio.to_thread(
+                write_draft, history, population, self._max_tokens, self._weights
+            )
+        return replace(draft, generator=self.name)
 
 
 def write_draft(
@@ -90,7 +96,7 @@ def _candidates(
     found_phrases = salient_phrases(
         corpus,
         population,
-        never_alone={fold(word) for name in (*names, *values) for word in name.split()},
+        never_alone=_words(names) | _words(values),
         conversation=is_conversation([interaction.type for interaction in ordered]),
     )
     salient = [phrase for phrase in found_phrases if _spaced(phrase.subject) not in told]
@@ -100,7 +106,7 @@ def _candidates(
     newest = max(_MIN_LATELY, len(ordered) // 5)
     return [
         *theme_candidates(found, ordered),
-        *keyphrase_candidates(ordered, corpus, population),
+        *keyphrase_candidates(ordered, corpus, population, _words(values)),
         *preference_candidates(attributes, ordered, population),
         *taste_candidates(attributes, ordered, max(0, len(ordered) - newest)),
         *changed.candidates,
@@ -109,6 +115,10 @@ def _candidates(
         *example_candidates(ordered, found, names, population),
         *quote_candidates(ordered, population),
     ]
+
+
+def _words(names: Iterable[str]) -> set[str]:
+    return {word for name in names for word in (*map(fold, name.split()), *_spaced(name).split())}
 
 
 def _spaced(name: str) -> str:

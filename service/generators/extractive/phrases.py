@@ -9,11 +9,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.generators.extractive.naming import MAX_USERS_OF_A_NAME
+from service.generators.extractive.naming import MAX_USERS_OF_A_NAME, people
 from service.generators.extractive.nouns import addressees, naming, wordlike
 from service.generators.population import Population
 from service.generators.reading.corpus import Corpus, fold, is_unspaced, pair_hashes, uninflected
-from service.generators.reading.vocabulary import COMMON, GIVEN_NAMES
+from service.generators.reading.vocabulary import COMMON
 
 _COMMON = frozenset(fold(word) for word in COMMON)
 MAX_PHRASES = 40
@@ -98,7 +98,7 @@ def salient_phrases(
     if not len(corpus.words):
         return []
     minimum = 1 if corpus.size < 4 else 2 if corpus.size < 30 else 3
-    allowed = corpus.content & wordlike(corpus) & ~_listed(corpus, GIVEN_NAMES)
+    allowed = corpus.content & wordlike(corpus) & ~people(corpus)
     if conversation and population.users >= _MIN_USERS_TO_TELL_NAMES:
         _, users = population.word_rates(corpus.hashes)
         allowed &= ~(addressees(corpus) & (users <= MAX_USERS_OF_A_NAME))

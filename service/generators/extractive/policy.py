@@ -21,13 +21,15 @@ _FAMILIES = tuple(Family)
 _OF_CANDIDATE = (
     *(f"is {family}" for family in _FAMILIES),
     *("coverage", "distinctiveness", "support", "freshness", "rank", "rarity", "tokens"),
+    *(f"rank of {family}" for family in _FAMILIES),
 )
 _OF_STATE = (
     *("gain", "gain lately", "gain a token", "gain lately a token", "overlap"),
     *(f"another {family}" for family in _FAMILIES),
+    *(f"gain lately of {family}" for family in _FAMILIES),
 )
 FEATURES = (*_OF_CANDIDATE, *_OF_STATE)
-CONTEXTS = ("any", "long texts", "rated", "long history")
+CONTEXTS = ("any", "long texts", "rated", "steady")
 SHAPE = (len(CONTEXTS), len(FEATURES))
 
 _TOKENS_PER_LINE_BREAK = 1
@@ -35,7 +37,6 @@ _LONG_STATEMENT = 40
 _MANY = 4
 _LATELY_SHARE, _LATELY_MIN = 0.15, 3.0
 _LONG_TEXT_CHARS = 600
-_LONG_HISTORY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def pool_of(candidates: Sequence[Candidate], reach: Reach, history: Sequence[Int
         excludes=_exclusions(candidates),
         families=families,
         tokens=tokens,
-        context=_context(history),
+        context=_context(candidates, history),
     )
 
 
@@ -127,6 +128,7 @@ def features(pool: Pool, state: State) -> Floats:
     dynamic[:, :, 5:] = 0
     rows = np.arange(size)
     dynamic[:, rows, 5 + pool.families] = state.used[:, pool.families] / _MANY
+    dynamic[:, rows, 5 + len(_FAMILIES) + pool.families] = dynamic[:, :, 1]
     return found
 
 
@@ -157,6 +159,7 @@ def _fixed(
         rest[row, :5] = (f.coverage, f.distinctiveness, f.support, f.freshness, f.rank)
     rest[:, 5] = reach.rarity
     rest[:, 6] = tokens / _LONG_STATEMENT
+    rest[np.arange(len(candidates)), 7 + families] = rest[:, 4]
     return fixed
 
 
@@ -194,8 +197,10 @@ def _gains(interactions: Floats) -> Floats:
     return scaled
 
 
-def _context(history: Sequence[Interaction]) -> Floats:
+def _context(candidates: Sequence[Candidate], history: Sequence[Interaction]) -> Floats:
     chars = sum(min(len(i.text), _LONG_TEXT_CHARS) for i in history) / len(history)
     rated = sum(rating(i.attributes) is not None for i in history) / len(history)
-    long_history = min(1.0, np.log1p(len(history)) / np.log1p(_LONG_HISTORY))
-    return np.array([1.0, chars / _LONG_TEXT_CHARS, rated, long_history], np.float32)
+    steady = max(
+        (c.features.coverage for c in candidates if c.family is Family.MENTION), default=0.0
+    )
+    return np.array([1.0, chars / _LONG_TEXT_CHARS, rated, steady], np.float32)

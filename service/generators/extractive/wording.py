@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_QUOTE_CHARS = 80
+# Far more than is quoted: an address that is cut in two is not known for one.
+_MAX_CHARS_READ = 2_000
 _MIN_QUOTE_CHARS, _ENOUGH_QUOTE_CHARS = 12, 30
 
 _CONTROL = re.compile(r"<\|[^|>]*\|?>?|</?\w+>|\[/?[A-Z]{3,}\]|^#+\s*|```+")
 _PRIVATE = re.compile(
-    r"\S+@\S+\.\w+|(?:https?|ftp)://\S+|www\.\S+|<(?:email|url|phone|user)>|(?<!\w)@\w[\w.-]*:?"
+    r"@*+[^\s@]++@\S+\.\w+|(?:https?|ftp)://\S+|www\.\S+|<(?:email|url|phone|user)>|(?<!\w)@\w[\w.-]*:?"
     r"|(?<!\w)/?u/\w+",
     re.IGNORECASE,
 )
@@ -133,7 +135,9 @@ def plain(text: str) -> str:
 
 def quote(text: str, max_chars: int = MAX_QUOTE_CHARS) -> str:
     """The start of `text` in double quotes, cut where a sentence or word ends; "" if too short."""
-    first_line = next(filter(None, (plain(line) for line in text[:2_000].splitlines())), "")
+    first_line = next(
+        filter(None, (plain(line) for line in text[:_MAX_CHARS_READ].splitlines())), ""
+    )
     cut = first_line
     for sentence_end in _SENTENCE_END.finditer(first_line):
         if sentence_end.start() >= _ENOUGH_QUOTE_CHARS:
@@ -147,7 +151,7 @@ def quote(text: str, max_chars: int = MAX_QUOTE_CHARS) -> str:
 
 def excerpt(text: str, max_chars: int) -> str:
     """The start of `text` in double quotes, whatever its lines, cut where a word ends."""
-    start = plain(text[: 3 * max_chars])
+    start = plain(text[:_MAX_CHARS_READ])
     if len(start) > max_chars:
         start = (start[:max_chars].rpartition(" ")[0] or start[:max_chars]).rstrip(" ,;:-") + "…"
     return f'"{start}"'

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.generators.reading.vocabulary import STOPWORDS
 
 # What a text is about stands early in it, and reading is most of the time a profile takes.
-MAX_CHARS_READ = 500
+MAX_CHARS_READ = 800
 _LONGEST_WORD = 40
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -36,6 +36,7 @@ def _token_pattern(letter: str, word_char: str, flags: re.RegexFlag) -> re.Patte
 _TOKEN = _token_pattern(_LETTER, _WORD_CHAR, re.NOFLAG)
 _ASCII_TOKEN = _token_pattern("[A-Za-z]", r"\w", re.ASCII)
 _PLAIN_WORD = re.compile(rf"{_LETTER}{_WORD_CHAR}*(?:[-'\u2019./+]{_WORD_CHAR}+)*|[{UNSPACED}]")
+_HANDLE = re.compile(r"u/\w[\w./-]*", re.IGNORECASE)
 _HEX = re.compile(r"(?=.*\d)[0-9a-f]{6,40}")
 _ELISION = re.compile(r"(?:[cdjlmnst]|qu)['\u2019](?=\w{2})", re.IGNORECASE)
 _APOSTROPHES = str.maketrans("", "", "'\u2019")
@@ -112,7 +113,7 @@ def fold(form: str) -> str:
     # The quick way for most words: this runs for every form of every history.
     if form.isascii() and form.isalpha() and not form[:-1].isupper():
         return _singular(form.lower())
-    if not _PLAIN_WORD.fullmatch(form):
+    if not _PLAIN_WORD.fullmatch(form) or _HANDLE.fullmatch(form):
         return ""
     bare = uninflected(form)
     if bare[-1] == "s" and len(bare) > 2 and bare[:-1].isalpha() and bare[:-1].isupper():

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from service.domain.interaction import Interaction
 from service.domain.profile import Draft, Statement, StatementKind, render_text
 from service.domain.tokens import estimate_tokens
-from service.generators.extractive import ExtractiveGenerator, candidates, write_draft
-from service.generators.extractive.candidate import MAX_EVIDENCE
-from service.generators.extractive.selection import Weights, select
-from service.generators.extractive.wording import activity, spoken
+from service.generators.extractive import ExtractiveGenerator, find_candidates, write_draft
+from service.generators.extractive.candidate import MAX_EVIDENCE, Family
+from service.generators.extractive.weights import weights_of
+from service.generators.extractive.wording import activity, plain, spoken
 from service.generators.population import Population
+from service.generators.reading.corpus import fold
 from tests.unit.generators.histories import (
     BAKER,
     COMEDY_FANS,
@@ -38,7 +39,8 @@ def said(draft: Draft, kind: StatementKind | None = None) -> str:
 
 
 def all_said(interactions: list[Interaction], population: Population = EMPTY) -> list[Statement]:
-    return [candidate.statement for candidate in candidates(interactions, population)]
+    pool = find_candidates(interactions, population)
+    return [candidate.statement for candidate in pool.candidates] if pool else []
 
 
 def test_it_says_what_sets_a_user_apart():
@@ -56,10 +58,11 @@ def test_without_a_population_it_falls_back_to_the_history_itself():
 
 def test_what_everybody_does_is_no_interest():
     common = population_of(*[history([f"Mail about meeting {i}"] * 5) for i in range(20)])
-    texts = ["Mail about meeting 3, again", "Mail about meeting rooms and tulips", "Tulips?"]
+    texts = ["Mail about meeting 3, again", "Mail about meeting: rooms and tulips", "Tulips?"]
     text = said(write_draft(history(texts), common, 160), StatementKind.INTEREST)
     assert "tulips" in text.lower()
     assert "meeting" not in text.lower()
+    assert "mail" not in text.lower()
 
 
 def test_variants_are_one_phrase_in_its_most_frequent_form():
@@ -80,6 +83,42 @@ def test_names_addresses_links_and_control_tokens_stay_out():
     assert "lighthouse lens" in text
     for private in ("frodo", "shire", "http", "example", "matthew", "im_start", "samwise", "<"):
         assert private not in text
+
+
+def test_no_statement_that_could_be_made_names_somebody():
+    texts = [
+        "Thanks Matthew, the lighthouse lens works well now for me",
+        "Hello (Matthew)! About the lighthouse lens of glass and the lamp",
+        "Can you write to Matthew Kowalski about the lighthouse lens today?",
+        "Kowalski wants a lighthouse lens of glass, he told me, and soon",
+        "/u/samwise wants a lighthouse lens of glass, ask u/samwise please",
+        "u/samwise has a lighthouse lens, " + "https://lens.example/long" * 20 + " frodo@shire.org",
+    ]
+    told = " ".join(s.text for s in all_said(history(texts * 2, type="note"))).lower()
+    assert "lighthouse lens" in told
+    assert "glass" in told
+    for private in ("matthew", "samwise", "frodo", "shire", "http"):
+        assert private not in told
+    listed = [s.text for s in all_said(history(texts * 2)) if s.kind is StatementKind.INTEREST]
+    assert not any("Kowalski" in text or "kowalski" in text for text in listed)
+
+
+def test_a_handle_is_no_word_wherever_it_stands():
+    assert fold("u/samwise") == fold("U/sam.wise") == ""
+    assert fold("TCP/IP") == "tcp/ip"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mail frodo@shire.example now",
+        "@@frodo@shire.example",
+        "f@b@shire.example",
+        "f@@shire.example",
+    ],
+)
+def test_an_address_is_never_shown(text: str):
+    assert "shire" not in plain(text)
 
 
 def test_chat_fillers_emoticons_and_paths_are_no_interests():
@@ -192,8 +231,9 @@ def test_a_subject_that_faded_is_said_to_have_faded():
 
 def test_one_sitting_shows_no_shift():
     texts = ["about tulips"] * 20 + ["about violins"] * 5
-    statements = all_said(history(texts, every=timedelta(minutes=1)))
-    assert StatementKind.RECENT not in {statement.kind for statement in statements}
+    pool = find_candidates(history(texts, every=timedelta(minutes=1)), EMPTY)
+    assert pool
+    assert Family.SHIFT not in {candidate.family for candidate in pool.candidates}
 
 
 def at(moments: list[datetime]) -> list[Interaction]:
@@ -240,9 +280,11 @@ def test_an_example_quotes_one_interaction_briefly():
     long = "The sourdough starter and the rye flour in the Dutch oven: " + "a long tale, " * 40
     statements = all_said([*BAKER, *history([long])])
     examples = [s for s in statements if s.kind is StatementKind.EXAMPLE]
-    assert examples
+    typical = [s for s in examples if not s.text.startswith('"')]
+    assert typical
     assert all(len(example.evidence) == 1 for example in examples)
-    assert all(len(example.text.partition('"')[2]) <= 83 for example in examples)
+    assert all(len(example.text.partition('"')[2]) <= 83 for example in typical)
+    assert all(len(example.text) <= 133 for example in examples)
 
 
 def test_liked_titles_are_named_with_their_ratings():
@@ -264,19 +306,25 @@ def test_statements_keep_their_ids_while_counts_change():
     assert before != after
 
 
-def test_selection_takes_the_best_that_fit_and_drops_from_the_end():
-    found = candidates(BAKER, ASSISTANT_USERS)
-    roomy = select(found, Weights(), 1_000)
+def test_a_shorter_budget_leaves_out_the_end_of_the_choice():
+    roomy = write_draft(BAKER, ASSISTANT_USERS, 1_000).statements
     assert len(roomy) == len({statement.id for statement in roomy}) > 1
     first = estimate_tokens(roomy[0].text)
-    assert select(found, Weights(), first)[0] == roomy[0]
-    assert select(found, Weights(), 0) == ()
+    assert write_draft(BAKER, ASSISTANT_USERS, first).statements[0] == roomy[0]
+    assert write_draft(BAKER, ASSISTANT_USERS, 0).statements == ()
 
 
 def test_weights_decide_what_comes_first():
-    found = candidates(BAKER, ASSISTANT_USERS)
-    examples_first = Weights(kind={StatementKind.EXAMPLE: 100.0})
-    assert select(found, examples_first, 160)[0].kind is StatementKind.EXAMPLE
+    examples_first = weights_of({"is example": 100.0})
+    draft = write_draft(BAKER, ASSISTANT_USERS, 160, examples_first)
+    assert draft.statements[0].kind is StatementKind.EXAMPLE
+
+
+def test_no_two_statements_speak_of_the_same():
+    quotes_first = weights_of({"is quote": 100.0})
+    statements = write_draft(BAKER, ASSISTANT_USERS, 1_000, quotes_first).statements
+    quoted = [s.evidence for s in statements if s.text.startswith('"')]
+    assert len(quoted) == len(set(quoted)) > 1
 
 
 def test_an_empty_history_gives_an_empty_draft():
@@ -391,7 +439,6 @@ def assert_sound(interactions: list[Interaction], draft: Draft, max_tokens: int)
     assert len({statement.id for statement in draft.statements}) == len(draft.statements)
     for statement in draft.statements:
         assert statement.text.isprintable()
-        assert statement.text[0].isupper() or not statement.text[0].isalpha()
         assert 0 < len(statement.evidence) <= MAX_EVIDENCE
         moments = [interactions[known[key]].occurred_at for key in statement.evidence]
         assert moments == sorted(moments)

@@ -1,0 +1,44 @@
+"""Which users of which histories are trained on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service.config import Settings
+from service.db.session import Database, open_database
+from service.errors import ConfigurationError
+from service.evaluation.preparation import Histories
+from service.flows.sample_histories import sample_histories
+
+_USERS_OF_A_PROJECT = 10_000
+
+
+async def live_histories(
+    settings: Settings, project: str, *, min_interactions: int, seed: int
+) -> Histories:
+    """Of the users of a live project, at most 10,000. Raises ConfigurationError without one."""
+    async with project_database(settings) as database:
+        found = await sample_histories(
+            database,
+            project,
+            count=_USERS_OF_A_PROJECT,
+            min_interactions=min_interactions,
+            history_limit=settings.history_limit,
+            seed=seed,
+        )
+    if not found:
+        raise ConfigurationError(
+            f"Project {project} has no user with enough interactions: hold out less, or wait for "
+            "longer histories."
+        )
+    return found
+
+
+@asynccontextmanager
+async def project_database(settings: Settings) -> AsyncIterator[Database]:
+    if settings.database_url is None:
+        raise ConfigurationError("Name a file with --histories, or set BUMP_DATABASE_URL.")
+    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        yield database
+    finally:
+        await database.close()
