@@ -1,8 +1,8 @@
-"""A language model of 1.3 million parameters, trained from scratch on the CPU in minutes.
+"""A language model of 0.9 million parameters, trained from scratch on the CPU in minutes.
 
 Small enough to show on any machine that the trainer works on a model that has learnt something. It
-knows how titles and profiles look, and how to copy; it follows no instructions, so its chat
-template leaves the system message out, and the prompts stay short.
+knows the form of a profile; it follows no instructions, so its chat template leaves the system
+message out, and the prompts stay short.
 """
 
 import json
@@ -12,17 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-VOCABULARY = 4_096
+VOCABULARY = 1_024
 CONTEXT_TOKENS = 640
-BLOCK_TOKENS = 512
-BLOCKS_A_STEP = 8
+BLOCK_TOKENS = 384
+BLOCKS_A_STEP = 12
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = """\
 {%- for message in messages if message['role'] != 'system' -%}
@@ -42,11 +42,12 @@ class Pair:
     answer: str
 
     @property
-    def text(self) -> str:
-        return (
-            f"{START_OF_TURN}user\n{self.request}{END_OF_TURN}\n"
-            f"{START_OF_TURN}assistant\n{self.answer}{END_OF_TURN}\n"
-        )
+    def prompt(self) -> str:
+        return f"{START_OF_TURN}user\n{self.request}{END_OF_TURN}\n{START_OF_TURN}assistant\n"
+
+    @property
+    def completion(self) -> str:
+        return self.answer + END_OF_TURN
 
 
 def read_posts(path: Path, limit: int) -> list[str]:
@@ -77,7 +78,7 @@ def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:
-    """1.3 million random weights, two fifths of them the embeddings."""
+    """0.9 million random weights."""
     torch.manual_seed(seed)
     return Qwen2ForCausalLM(
         Qwen2Config(
@@ -104,10 +105,15 @@ class Schedule:
     learning_rate: float
 
 
-def fit(
-    model: Qwen2ForCausalLM, blocks: Iterator[torch.Tensor], schedule: Schedule, log: Path
-) -> None:
-    """Next-token training on `blocks`, (B, T) ids with -1 where nothing is to be learnt.
+class Block(NamedTuple):
+    """Token ids and what is to be learnt of them, both (B, T); a target of -1 is not learnt."""
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+
+
+def fit(model: Qwen2ForCausalLM, blocks: Iterator[Block], schedule: Schedule, log: Path) -> None:
+    """Next-token training.
 
     The rate warms up over 2 % of the tokens and then falls to nothing in a straight line. Muon for
     the matrices (Jordan 2024), AdamW for the rest. Losses go to `log`, a line every 20 steps.
@@ -134,7 +140,7 @@ def fit(
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-            tokens += block.numel()
+            tokens += block.ids.numel()
             step += 1
             if step % 20 == 0:
                 row = {"step": step, "loss": round(loss.item(), 4), "tokens": tokens}
@@ -144,43 +150,30 @@ def fit(
     model.eval()
 
 
-def _loss(model: Qwen2ForCausalLM, block: torch.Tensor) -> torch.Tensor:
+def _loss(model: Qwen2ForCausalLM, block: Block) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(block[:, :-1].clamp(min=0)).logits
+        logits = model(block.ids[:, :-1]).logits
     return functional.cross_entropy(
-        logits.float().flatten(0, 1), block[:, 1:].flatten(), ignore_index=-1
+        logits.float().flatten(0, 1), block.targets[:, 1:].flatten(), ignore_index=-1
     )
 
 
-def packed_blocks(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], seed: int
-) -> Iterator[torch.Tensor]:
-    """Texts one after the other, shuffled again every epoch, cut into (B, T) blocks of ids."""
-    encoded = _encode(tokenizer, [text + END_OF_TEXT for text in texts])
+def answer_blocks(
+    tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], seed: int
+) -> Iterator[Block]:
+    """Pairs in random order, a row each, of which only the answers are to be learnt."""
+    requests = _encode(tokenizer, [pair.prompt for pair in pairs])
+    answers = _encode(tokenizer, [pair.completion for pair in pairs])
     chance = random.Random(seed)
-    size = BLOCKS_A_STEP * BLOCK_TOKENS
-    waiting: list[int] = []
     while True:
-        for place in chance.sample(range(len(encoded)), len(encoded)):
-            waiting.extend(encoded[place])
-            while len(waiting) >= size:
-                yield torch.tensor(waiting[:size]).view(BLOCKS_A_STEP, BLOCK_TOKENS)
-                del waiting[:size]
-
-
-def repeating_blocks(
-    tokenizer: PreTrainedTokenizerFast, rows: int, tokens: int, longest: int, seed: int
-) -> Iterator[torch.Tensor]:
-    """(rows, tokens) blocks of random tokens that come again and again: the way to copying.
-
-    What stood before is all that tells what comes next, so attention to it (induction; Olsson et
-    al. 2022) forms soonest here, and profiles find it there. A period has 4 to `longest` tokens.
-    """
-    chance = torch.Generator().manual_seed(seed)
-    while True:
-        length = int(torch.randint(4, longest, (1,), generator=chance))
-        period = torch.randint(3, len(tokenizer), (rows, length), generator=chance)
-        yield period.repeat(1, tokens // length + 1)[:, :tokens]
+        ids = torch.full((BLOCKS_A_STEP, BLOCK_TOKENS), tokenizer.pad_token_id)
+        targets = torch.full_like(ids, -1)
+        for row, place in enumerate(chance.choices(range(len(pairs)), k=BLOCKS_A_STEP)):
+            start = len(requests[place])
+            text = (requests[place] + answers[place])[:BLOCK_TOKENS]
+            ids[row, : len(text)] = torch.tensor(text)
+            targets[row, start : len(text)] = ids[row, start : len(text)]
+        yield Block(ids, targets)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

@@ -2,11 +2,11 @@
 
     python -m benchmarks.train_llm --data ../shared/data --work FOLDER [--seeds 3] [--steps 24]
 
-A tokenizer and a model of 1.3 million parameters learn to copy, and then the form of a profile:
-from what the extractive generator writes about training users, and from made-up users whose
-profiles quote them. Then GRPO by the BUMP reward, once a seed, as `bump train llm` does it.
-Users who were never trained on are asked about before and after, under the judge that trained and
-under one that did not. Every stage is kept in FOLDER and not repeated. Writes
+A tokenizer and a model of 0.9 million parameters learn the form of a profile from made-up viewers,
+whose profiles name genres of one or two of their films, whichever. Then GRPO by the BUMP reward,
+once a seed, as `bump train llm` does it: which genres tell a viewer from others is left to the
+reward. Viewers who were never trained on are asked about before and after, under the judge that
+trained and under one that did not. Every stage is kept in FOLDER and not repeated. Writes
 `docs/llm_training.json` and `docs/llm_training.svg`.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,6 @@ from service.commands.settings import read_settings
 from service.domain.interaction import Interaction
 from service.evaluation.bidirectional import score_profiles
 from service.evaluation.preparation import Batch, prepare
-from service.generators.population import Population
 from service.runtime import open_judge
 from service.trainer.curves import read_curves
 from service.trainer.grpo import train
@@ -44,79 +43,43 @@ from service.trainer.llm_rollouts import profile_text, request_messages
 Histories = dict[str, list[Interaction]]
 
 DOCS = Path(__file__).parents[1] / "docs"
-DEMO = Path(__file__).parents[1] / "examples" / "demo" / "histories.jsonl"
-ANSWER_TOKENS = 96
+ANSWER_TOKENS = 64
 HELD_OUT = 4
-POSTS, MADE_UP_USERS, WINDOWS_A_USER = 20_000, 8_000, 8
-COPYING = tiny_lm.Schedule(2_500_000, 4e-3)
-# With how many rows of random tokens among eight.
-WRITING = (
-    (tiny_lm.Schedule(900_000, 4e-3), 4),
-    (tiny_lm.Schedule(900_000, 3e-3), 2),
-    (tiny_lm.Schedule(700_000, 2e-3), 0),
-)
+POSTS, MADE_UP_USERS = 20_000, 12_000
+WARM_START = (tiny_lm.Schedule(1_200_000, 4e-3), tiny_lm.Schedule(800_000, 3e-3))
 EDGE_STEPS = 5  # steps at the start and at the end of a curve that are compared
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Community histories as titles, but for the held-out posts, which stand whole."""
+    """Film ratings by user."""
 
     training: Histories
     others: Histories
 
 
 def read_users(data: Path) -> Users:
-    found = read_histories(data / "histories" / "reddit_communities.jsonl.gz").histories
-    shortened = {
-        user: [*map(warm_start.titled, history[:-HELD_OUT]), *history[-HELD_OUT:]]
-        for user, history in found.items()
-    }
+    found = read_histories(data / "histories" / "movielens_small.jsonl.gz").histories
     taken = {user for user in found if int(hashlib.sha256(user.encode()).hexdigest(), 16) % 10 < 6}
     return Users(
-        {user: history for user, history in shortened.items() if user in taken},
-        {user: history for user, history in shortened.items() if user not in taken},
+        {user: history for user, history in found.items() if user in taken},
+        {user: history for user, history in found.items() if user not in taken},
     )
 
 
-def fictional_users() -> list[Example]:
-    """Some of the demo's, for samples that can be shown: real ones are not ours to show."""
-    found = read_histories(DEMO).histories
-    return [
-        Example(user, tuple(map(warm_start.titled, found[user])), ())
-        for user in ("ada-trail-runner", "noor-plant-collector", "gerrit-birdwatcher")
-    ]
-
-
-def pretrain(data: Path, users: Users, folder: Path) -> None:
-    """The model that GRPO starts from; its held-out interactions are in no text of it."""
-    visible = {user: history[: -2 * HELD_OUT] for user, history in users.training.items()}
-    population = Population.empty()
-    for history in visible.values():
-        population.observe([], history)
+def pretrain(data: Path, folder: Path) -> None:
+    """The model that GRPO starts from. It has seen no history of a user, only public posts."""
     posts = tiny_lm.read_posts(data / "lm_text" / "reddit_text.txt.xz", POSTS)
-    pairs = [
-        *warm_start.pairs_of_users(visible, WINDOWS_A_USER, population, 1),
-        *warm_start.pairs_of_words(posts, MADE_UP_USERS, 3),
-    ]
-    texts = [pair.text for pair in pairs]
-    tokenizer = tiny_lm.train_tokenizer(chain(posts[:12_000], texts))
+    pairs = list(warm_start.pairs_of_viewers(posts, MADE_UP_USERS, 3))
+    texts = (pair.prompt + pair.completion for pair in pairs[:3_000])
+    tokenizer = tiny_lm.train_tokenizer(chain(posts[:2_000], texts))
     model = tiny_lm.make_model(tokenizer, seed=0)
     folder.mkdir(parents=True, exist_ok=True)
     losses = folder / "losses.jsonl"
-    random_tokens = tiny_lm.repeating_blocks(tokenizer, 64, 128, 24, seed=5)
-    tiny_lm.fit(model, random_tokens, COPYING, losses)
-    for schedule, repeating in WRITING:
-        tiny_lm.fit(model, _mixed(tokenizer, texts, repeating), schedule, losses)
+    blocks = tiny_lm.answer_blocks(tokenizer, pairs, seed=1)
+    for schedule in WARM_START:
+        tiny_lm.fit(model, blocks, schedule, losses)
     tiny_lm.save(model, tokenizer, folder)
-
-
-def _mixed(tokenizer: Any, pairs: Sequence[str], repeating: int) -> Iterator[torch.Tensor]:
-    """Blocks of eight rows, `repeating` of them random tokens, the others pairs."""
-    again = tiny_lm.repeating_blocks(tokenizer, 8, tiny_lm.BLOCK_TOKENS, 40, seed=5)
-    taught = tiny_lm.packed_blocks(tokenizer, pairs, 2)
-    while True:
-        yield torch.cat([next(again)[:repeating], next(taught)[repeating:]])
 
 
 def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
@@ -133,9 +96,10 @@ def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
             "judge": {"kind": "lexical"},
             "rollouts": {"engine": "transformers", "answer_tokens": ANSWER_TOKENS},
             "training": {
-                "users": 10,
+                "users": 24,
+                "group": 4,
                 "steps": steps,
-                "micro_batch": 16,
+                "micro_batch": 24,
                 "learning_rate": 2e-3,
                 "precision": "fp32",
                 "save_every": 4,
@@ -244,7 +208,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     users, model = read_users(arguments.data), arguments.work / "model"
     if not (model / "config.json").exists():
-        pretrain(arguments.data, users, model)
+        pretrain(arguments.data, model)
     config = configuration(model, arguments.steps, seed=1)
     training, others = (
         prepare(histories, config.reward.setting, seed=7)
@@ -255,7 +219,11 @@ def main() -> None:
         for name in ("lexical", "embedding")
     ]
     start = Writer(model, None, config)
-    before, fictional = start.write(others.examples), fictional_users()
+    before = start.write(others.examples)
+    # Of made-up viewers: the real ones are not ours to show.
+    fictional = [
+        Example(user, tuple(films), ()) for user, films in warm_start.viewers_with_a_taste()
+    ]
     curves, seeds = {}, {}
     told = {user: {"before": text} for user, text in start.write(fictional).items()}
     for seed in range(1, arguments.seeds + 1):

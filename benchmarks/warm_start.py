@@ -1,101 +1,75 @@
-"""What a tiny model imitates before it is rewarded: histories, and what the extractive generator
-writes about them, as the JSON that an LLM generator is asked for.
-"""
+"""What a tiny model imitates before it is rewarded: profiles of made-up users, as JSON."""
 
 import random
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import orjson
 
 from benchmarks.tiny_lm import Pair
 from service.domain.interaction import Interaction
-from service.domain.profile import Draft, Statement, StatementKind
+from service.domain.profile import StatementKind
 from service.domain.prompts import profile_request
-from service.generators.extractive import write_draft
-from service.generators.extractive.wording import listed
-from service.generators.population import Population
 
-HISTORY_TOKENS = 260
-HISTORY_LIMIT = 5
-PROFILE_TOKENS = 60
-_TITLE_CHARS = 90
-_EVIDENCE = 3
-
-
-def titled(interaction: Interaction) -> Interaction:
-    """The interaction with its first line only: what a small context can hold ten of."""
-    return replace(interaction, text=interaction.text.splitlines()[0][:_TITLE_CHARS])
+HISTORY_TOKENS = 400
+HISTORY_LIMIT = 6
+GENRES = (
+    *("Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "IMAX", "Musical", "Mystery", "Romance", "Sci-Fi"),
+    *("Thriller", "War", "Western"),
+)
+_TITLE_CHARS = 24
 
 
-def pairs_of_users(
-    histories: Mapping[str, Sequence[Interaction]], windows: int, population: Population, seed: int
-) -> Iterator[Pair]:
-    """From every history `windows` random stretches of `HISTORY_LIMIT`, and their profiles."""
-    chance = random.Random(seed)
-    for history in histories.values():
-        last = max(len(history) - HISTORY_LIMIT, 0)
-        for start in chance.choices(range(last + 1), k=windows):
-            yield from _pair(history[start : start + HISTORY_LIMIT], population)
+def pairs_of_viewers(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
+    """As many made-up viewers of films that are called like posts, and what they might be told.
 
-
-def pairs_of_words(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
-    """As many made-up users, whose profiles name a rare word of most of their lines.
-
-    They have nothing in common with real users but the form; they teach to look for what is rare,
-    and to copy it.
+    Their profiles name genres of one or two films of theirs, whichever: the form is right, and what
+    tells one viewer from another is left to the reward.
     """
     chance = random.Random(seed)
-    titles = [title for post in posts if _words(title := post.splitlines()[0][:_TITLE_CHARS])]
-    common = Counter(word.casefold() for title in titles for word in set(_words(title)))
+    titles = [post.splitlines()[0][:_TITLE_CHARS].strip() for post in posts]
     for _ in range(count):
-        history = _at_random_times(chance.choices(titles, k=HISTORY_LIMIT), chance)
-        told = chance.sample(history, chance.randint(2, HISTORY_LIMIT))
-        rare = [min(_words(one.text), key=lambda word: common[word.casefold()]) for one in told]
-        statement = Statement(
-            "",
-            StatementKind.INTEREST,
-            f"Mentions {listed(rare)}.",
-            tuple(one.key for one in told),
-        )
+        moment = datetime(2010, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(4_000_000))
+        films = [chance.sample(GENRES, chance.randint(1, 3)) for _ in range(HISTORY_LIMIT)]
+        history = [
+            _rating(number, moment + timedelta(minutes=number), chance.choice(titles), film, chance)
+            for number, film in enumerate(films)
+        ]
+        told = sorted(chance.sample(range(HISTORY_LIMIT), chance.randint(1, 2)))
+        named = list(dict.fromkeys(genre for number in told for genre in films[number]))
         request = profile_request(history, history_tokens=HISTORY_TOKENS)
-        yield Pair(request[-1].content, answer(Draft((statement,), ""), history))
+        yield Pair(request[-1].content, _answer(named, [number + 1 for number in told]))
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[A-Za-z]{4,}", text)
-
-
-def _at_random_times(texts: Sequence[str], chance: random.Random) -> list[Interaction]:
-    moment = datetime(2010, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(1_500_000))
-    history = []
-    for number, text in enumerate(texts):
-        moment += timedelta(minutes=chance.randrange(1, 10_000))
-        history.append(
-            Interaction(event_id=str(number), occurred_at=moment, text=text, type="post")
+def viewers_with_a_taste() -> Iterator[tuple[str, list[Interaction]]]:
+    """Three made-up viewers by name, for samples that can be shown."""
+    chance = random.Random(1)
+    start = datetime(2010, 1, 1, tzinfo=UTC)
+    for first, second in (("Horror", "Thriller"), ("Comedy", "Romance"), ("Sci-Fi", "Action")):
+        films = [[first], [first, second], [second, "Drama"], [first], ["War"], [first, second]]
+        yield (
+            f"{first} and {second}",
+            [
+                _rating(number, start + timedelta(hours=number), f"Film {number}", film, chance)
+                for number, film in enumerate(films)
+            ],
         )
-    return history
 
 
-def _pair(history: Sequence[Interaction], population: Population) -> Iterator[Pair]:
-    draft = write_draft(history, population, PROFILE_TOKENS)
-    if draft.statements:
-        request = profile_request(history, history_tokens=HISTORY_TOKENS)
-        yield Pair(request[-1].content, answer(draft, history))
+def _rating(
+    number: int, moment: datetime, title: str, genres: Sequence[str], chance: random.Random
+) -> Interaction:
+    year, stars = chance.randint(1950, 2018), chance.randint(1, 10) / 2
+    text = f'Rated "{title} ({year})" [{", ".join(genres)}] {stars:g}/5'
+    return Interaction(event_id=str(number), occurred_at=moment, text=text, type="rating")
 
 
-def answer(draft: Draft, history: Sequence[Interaction]) -> str:
-    """The draft as an LLM would have to write it, with its newest evidence."""
-    numbers = {interaction.key: number for number, interaction in enumerate(history, start=1)}
-    statements = [
-        {
-            "kind": statement.kind.value,
-            "text": statement.text,
-            "interactions": [numbers[key] for key in statement.evidence[-_EVIDENCE:]],
-        }
-        for statement in draft.statements
-    ]
-    return orjson.dumps({"statements": statements}).decode()
+def _answer(genres: Sequence[str], numbers: Sequence[int]) -> str:
+    """As an LLM would have to write it."""
+    statement = {
+        "kind": StatementKind.PREFERENCE.value,
+        "text": f"Watches {', '.join(genres)}.",
+        "interactions": numbers,
+    }
+    return orjson.dumps({"statements": [statement]}).decode()
