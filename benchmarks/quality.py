@@ -10,7 +10,7 @@ The histories are not part of the project; `--histories` names their folder.
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,20 @@ def main() -> None:
     if not arguments.page_only:
         configure_logging("error", "results")
         generators = [*GENERATORS, *filter(None, arguments.also.split(","))]
-        measured = asyncio.run(measure(arguments.histories, generators, arguments.resume))
+        settings = {name: SETTINGS[name] for name in arguments.settings.split(",")}
+        measured = asyncio.run(measure(arguments.histories, generators, settings, arguments.resume))
         RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
     training = [json.loads(path.read_text()) for path in sorted(TRAINING.glob("*.json"))]
     page = quality_page.write(json.loads(RESULTS.read_text()), training, ROOT / "docs")
     Console(stderr=True).print(f"Wrote {page}.")
 
 
-async def measure(folder: Path, generators: Sequence[str], resume: Path | None) -> dict[str, Any]:
+async def measure(
+    folder: Path,
+    generators: Sequence[str],
+    asked: Mapping[str, Setting],
+    resume: Path | None,
+) -> dict[str, Any]:
     """By the name of the setting, what `compare_generators` gives, and where it comes from."""
     sets = {name: evaluation_users(folder / f"{name}.jsonl.gz") for name in SETS}
     found = {
@@ -67,7 +73,7 @@ async def measure(folder: Path, generators: Sequence[str], resume: Path | None) 
             seed=SEED,
             resume=resume,
         )
-        for name, setting in SETTINGS.items()
+        for name, setting in asked.items()
     }
     versions = {"bump": __version__, "code": code_digest()}
     return {"settings": found, "seed": SEED, "versions": versions}
@@ -85,6 +91,9 @@ def _arguments() -> argparse.Namespace:
         "--histories", type=Path, default=ROOT.parent / "shared" / "data" / "histories"
     )
     parser.add_argument("--also", default="", help="comma list of more generators, such as llm")
+    parser.add_argument(
+        "--settings", default=",".join(SETTINGS), help="comma list of the settings to measure in"
+    )
     parser.add_argument("--resume", type=Path, help="keep what is finished here, and go on from it")
     parser.add_argument("--page-only", action="store_true", help="measure nothing anew")
     return parser.parse_args()
