@@ -357,7 +357,7 @@ def train_extractive(
     judge: Annotated[
         str, typer.Option(help="Trains; report another: lexical, embedding, listwise, likelihood.")
     ] = "lexical",
-    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 60,
+    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 40,
     seed: Annotated[int, typer.Option()] = 7,
     held_out: Annotated[int, typer.Option(min=1, help="P, interactions to pick out.")] = 4,
     negatives: Annotated[int, typer.Option(min=1, help="K, others beside them.")] = 8,

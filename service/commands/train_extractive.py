@@ -22,7 +22,7 @@ from service.errors import ConfigurationError
 from service.evaluation.partition import Part, part_of
 from service.evaluation.preparation import Batch, Histories, HistoriesTooShort, prepare
 from service.generators.extractive.artifact import WEIGHTS_FILE, write_policy
-from service.generators.extractive.weights import UNTRAINED
+from service.generators.extractive.weights import STARTS
 from service.judges.encoder import load_encoder
 from service.runtime import open_judge
 from service.trainer import checkpoint
@@ -72,15 +72,15 @@ async def _train(settings: Settings, request: Request, folder: Path) -> Path:
             if not users:
                 raise ConfigurationError(f"No user is left to {purpose} on: bring more users.")
         run = _digest(projects, request)
-        progress = checkpoint.load(folder, run) or Ascent.start(UNTRAINED)
         trainer = ExtractiveTrainer(projects, request.training, seed=request.seed)
         try:
+            progress = checkpoint.load(folder, run) or await trainer.begin(STARTS)
             await _run(trainer, progress, request.training.steps, folder, run)
         except (JudgeFailed, JudgeUnavailable) as error:
             raise ConfigurationError(str(error)) from error
     policy = folder / "policy"
     digest = write_policy(policy, progress.best)
-    write_card(policy, WEIGHTS_FILE, _card(projects, request, folder))
+    write_card(policy, WEIGHTS_FILE, _card(projects, request, progress, folder))
     if not request.files:
         await _register(settings, request, policy, digest, progress)
     return policy
@@ -150,7 +150,7 @@ async def _run(
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("Training", total=steps, completed=progress.step)
-        async for row in trainer.run(progress, UNTRAINED):
+        async for row in trainer.run(progress):
             curves.log(progress.step, row)
             if "validation" in row:
                 checkpoint.save(folder, progress, run)
@@ -171,7 +171,7 @@ def _digest(projects: Sequence[Project], request: Request) -> str:
     return told.hexdigest()[:32]
 
 
-def _card(projects: Sequence[Project], request: Request, folder: Path) -> Card:
+def _card(projects: Sequence[Project], request: Request, progress: Ascent, folder: Path) -> Card:
     rows = read_curves(folder)
     skipped: dict[str, int] = {}
     for project in projects:
@@ -186,8 +186,16 @@ def _card(projects: Sequence[Project], request: Request, folder: Path) -> Card:
         ),
         seed=request.seed,
         judge=request.judge,
-        curve=tuple((row["step"], row["validation"]) for row in rows if "validation" in row),
-        settings={"setting": asdict(request.setting), "training": asdict(request.training)},
+        curve=(
+            (0, progress.start_reward),
+            *((row["step"], row["validation"]) for row in rows if "validation" in row),
+        ),
+        settings={
+            "setting": asdict(request.setting),
+            "training": asdict(request.training),
+            "kept_step": progress.best_step,
+            "kept_reward": progress.best_reward,
+        },
         skipped=skipped,
     )
 

@@ -37,12 +37,12 @@ class Training:
     back to the start.
     """
 
-    steps: int = 60
+    steps: int = 40
     users: int = 128
     rollouts: int = 8
     max_tokens: int = 160
     temperature: float = 0.3
-    learning_rate: float = 0.05
+    learning_rate: float = 0.02
     averaging: float = 0.9
     entropy_floor: float = 0.1
     entropy_weight: float = 0.05
@@ -76,6 +76,7 @@ class Project:
 class Ascent:
     """Where a run is: all that it needs to go on."""
 
+    begun: NDArray[np.float64]
     weights: NDArray[np.float64]
     average: NDArray[np.float64]
     gradient: NDArray[np.float64]
@@ -90,7 +91,7 @@ class Ascent:
     def start(cls, weights: Floats) -> "Ascent":
         begun = weights.astype(np.float64)
         zeros = np.zeros(SHAPE)
-        return cls(begun, begun.copy(), zeros, zeros.copy(), weights)
+        return cls(begun, begun.copy(), begun.copy(), zeros, zeros.copy(), weights)
 
     @property
     def waited(self) -> int:
@@ -133,17 +134,26 @@ class ExtractiveTrainer:
             for user_id in project.trained_on
         ]
 
-    async def run(self, progress: Ascent, start: Floats) -> AsyncIterator[dict[str, float]]:
+    async def begin(self, starts: Sequence[Floats]) -> Ascent:
+        """A run from the best of `starts` by the reward of validation users.
+
+        The first is the policy that was not trained: what training gains is counted from there.
+        """
+        rewards = [await self._validate(weights.astype(np.float64)) for weights in starts]
+        best = int(np.argmax(rewards))
+        progress = Ascent.start(starts[best])
+        progress.start_reward, progress.best_reward = rewards[0], rewards[best]
+        return progress
+
+    async def run(self, progress: Ascent) -> AsyncIterator[dict[str, float]]:
         """Train on from `progress`, which is kept up to date; yields the curves of every step.
 
         Ends after the last step, or when validation has not got better for long. Raises
         JudgeUnavailable.
         """
-        reward = await self._validate(progress.average)
-        if progress.step == 0:
-            progress.start_reward = progress.best_reward = reward
+        await self._validate(progress.average)
         while not self._done(progress):
-            curves = await self._step(progress, start)
+            curves = await self._step(progress)
             if self._validates(progress.step):
                 curves["validation"] = reward = await self._validate(progress.average)
                 if reward > progress.best_reward:
@@ -159,7 +169,7 @@ class ExtractiveTrainer:
         patience = training.patience * training.validate_every
         return progress.step >= training.steps or progress.waited >= patience
 
-    async def _step(self, progress: Ascent, start: Floats) -> dict[str, float]:
+    async def _step(self, progress: Ascent) -> dict[str, float]:
         progress.step += 1
         started = perf_counter()
         rng = np.random.default_rng([self._seed, progress.step])
@@ -176,7 +186,7 @@ class ExtractiveTrainer:
         if entropy < self._training.entropy_floor:
             pushes = [one.entropy_gradient for one in drawn.values()]
             gradient += self._training.entropy_weight * np.mean(pushes, axis=0)
-        gradient -= self._training.pull * (progress.weights - start)
+        gradient -= self._training.pull * (progress.weights - progress.begun)
         _ascend(progress, gradient, self._training)
         steps = list({id(step): step for _, step in rewarded.values()}.values())
         return _means(steps) | {"entropy": entropy, "seconds": perf_counter() - started}

@@ -39,3 +39,27 @@ UNTRAINED = weights_of(
         "overlap": -1.0,
     }
 )
+
+# Another start for a training: the newest in the user's own words, then keyphrases.
+QUOTES_AND_KEYPHRASES = weights_of(
+    {
+        "is quote": 1.2,
+        "is taste": 1.4,
+        "is mention": 1.0,
+        "is preference": 0.4,
+        "is shift": 0.3,
+        "is theme": 0.2,
+        "is lately": 0.2,
+        "is example": 0.2,
+        "is style": -0.5,
+        "is rhythm": -0.8,
+        "another quote": -0.8,
+        "another mention": -0.8,
+        "rank of quote": -0.5,
+        "rank of mention": -0.5,
+        "gain": 0.3,
+        "overlap": -0.5,
+        "tokens": -0.8,
+    }
+)
+STARTS = (UNTRAINED, QUOTES_AND_KEYPHRASES)

@@ -92,9 +92,10 @@ class Runs:
         until: int = TRAINING.steps,
     ) -> tuple[Ascent, list[dict[str, float]]]:
         project = Project("hobbies", self._batch, VALIDATION, judge or JudgeOfQuotes(), self._pools)
-        progress = progress or Ascent.start(START)
+        trainer = ExtractiveTrainer([project], TRAINING, seed=seed)
+        progress = progress or await trainer.begin([START])
         curves = []
-        async for row in ExtractiveTrainer([project], TRAINING, seed=seed).run(progress, START):
+        async for row in trainer.run(progress):
             curves.append(row)
             if progress.step == until:
                 break
@@ -164,8 +165,9 @@ async def test_a_run_that_gets_no_better_ends_early(batch: Batch, pools: dict[st
 
     training = Training(steps=50, users=4, rollouts=2, validate_every=1, patience=3)
     project = Project("hobbies", batch, VALIDATION, Indifferent(), pools)
-    progress = Ascent.start(START)
-    async for _ in ExtractiveTrainer([project], training, seed=7).run(progress, START):
+    trainer = ExtractiveTrainer([project], training, seed=7)
+    progress = await trainer.begin([START])
+    async for _ in trainer.run(progress):
         pass
     assert progress.step == 3
     assert (progress.best == START).all()
@@ -191,7 +193,7 @@ async def test_validation_users_are_never_trained_on(run: Runs, batch: Batch) ->
     judge = JudgeOfQuotes()
     _, curves = await run(judge=judge)
     in_training = len(curves) * TRAINING.rollouts * 3
-    in_validation = 4 * 3
+    in_validation = 5 * 3
     for hobby in HOBBIES:
         expected = in_validation if hobby in VALIDATION else in_training
         assert judge.asked.count(hobby) == expected
@@ -200,3 +202,13 @@ async def test_validation_users_are_never_trained_on(run: Runs, batch: Batch) ->
 async def test_a_judge_that_answers_about_nobody_ends_the_run(run: Runs) -> None:
     with pytest.raises(JudgeUnavailable, match="no answer"):
         await run(judge=JudgeOfQuotes(*set(HOBBIES) - VALIDATION))
+
+
+async def test_a_run_begins_at_the_start_that_serves_validation_users_best(
+    batch: Batch, pools: dict[str, Pool]
+) -> None:
+    quotes = weights_of({"is quote": 100.0})
+    project = Project("hobbies", batch, VALIDATION, JudgeOfQuotes(), pools)
+    progress = await ExtractiveTrainer([project], TRAINING, seed=7).begin([START, quotes])
+    assert (progress.weights == quotes).all()
+    assert progress.best_reward > progress.start_reward
