@@ -3,7 +3,7 @@
     python -m benchmarks.train_llm --data ../shared/data --work FOLDER [--seeds 3] [--steps 24]
 
 A tokenizer and a model of 0.9 million parameters learn the form of a profile from made-up viewers,
-whose profiles name genres of one or two of their films, whichever. Then GRPO by the BUMP reward,
+whose profiles name most genres of their films. Then GRPO by the BUMP reward,
 once a seed, as `bump train llm` does it: which genres tell a viewer from others is left to the
 reward. Viewers who were never trained on are asked about before and after, under the judge that
 trained and under one that did not. Every stage is kept in FOLDER and not repeated. Writes
@@ -45,8 +45,8 @@ Histories = dict[str, list[Interaction]]
 DOCS = Path(__file__).parents[1] / "docs"
 ANSWER_TOKENS = 64
 HELD_OUT = 4
-POSTS, MADE_UP_USERS = 20_000, 12_000
-WARM_START = (tiny_lm.Schedule(1_200_000, 4e-3), tiny_lm.Schedule(800_000, 3e-3))
+POSTS, MADE_UP_USERS = 20_000, 20_000
+WARM_START = tiny_lm.Schedule(6_000_000, 4e-3)
 EDGE_STEPS = 5  # steps at the start and at the end of a curve that are compared
 
 
@@ -77,8 +77,7 @@ def pretrain(data: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     losses = folder / "losses.jsonl"
     blocks = tiny_lm.answer_blocks(tokenizer, pairs, seed=1)
-    for schedule in WARM_START:
-        tiny_lm.fit(model, blocks, schedule, losses)
+    tiny_lm.fit(model, blocks, WARM_START, losses)
     tiny_lm.save(model, tokenizer, folder)
 
 
@@ -100,7 +99,7 @@ def configuration(model: Path, steps: int, seed: int) -> LlmConfig:
                 "group": 4,
                 "steps": steps,
                 "micro_batch": 24,
-                "learning_rate": 2e-3,
+                "learning_rate": 1e-3,
                 "precision": "fp32",
                 "save_every": 4,
                 "seed": seed,
@@ -174,6 +173,7 @@ def compared(
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What a run's curve says: its two ends, and what a step cost."""
+    rows = [row for row in rows if "reward" in row]
     ends = {"start": rows[:EDGE_STEPS], "end": rows[-EDGE_STEPS:]}
     judge_seconds = fmean(row["bump/judge_seconds"] for row in rows)
     seconds = fmean(row["step_time"] for row in rows)
@@ -196,8 +196,8 @@ def _interval(rewards: Sequence[float]) -> dict[str, float]:
 def plot(curves: dict[int, list[dict[str, Any]]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for seed, rows in curves.items():
-        steps = [row["step"] for row in rows]
-        axes.plot(steps, [row["reward"] for row in rows], label=f"seed {seed}")
+        points = [(row["step"], row["reward"]) for row in rows if "reward" in row]
+        axes.plot(*zip(*points, strict=True), label=f"seed {seed}")
     axes.set(xlabel="step", ylabel="mean reward of the rollouts")
     axes.legend(frameon=False)
     figure.savefig(path)

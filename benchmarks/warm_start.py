@@ -24,8 +24,8 @@ _TITLE_CHARS = 24
 def pairs_of_viewers(posts: Sequence[str], count: int, seed: int) -> Iterator[Pair]:
     """As many made-up viewers of films that are called like posts, and what they might be told.
 
-    Their profiles name genres of one or two films of theirs, whichever: the form is right, and what
-    tells one viewer from another is left to the reward.
+    Their profiles name most genres of their films, in any order: they are read from the history,
+    and which of them tell one viewer from another is left to the reward.
     """
     chance = random.Random(seed)
     titles = [post.splitlines()[0][:_TITLE_CHARS].strip() for post in posts]
@@ -36,10 +36,10 @@ def pairs_of_viewers(posts: Sequence[str], count: int, seed: int) -> Iterator[Pa
             _rating(number, moment + timedelta(minutes=number), chance.choice(titles), film, chance)
             for number, film in enumerate(films)
         ]
-        told = sorted(chance.sample(range(HISTORY_LIMIT), chance.randint(1, 2)))
+        told = chance.sample(range(HISTORY_LIMIT), HISTORY_LIMIT - 1)
         named = list(dict.fromkeys(genre for number in told for genre in films[number]))
         request = profile_request(history, history_tokens=HISTORY_TOKENS)
-        yield Pair(request[-1].content, _answer(named, [number + 1 for number in told]))
+        yield Pair(request[-1].content, _answer(named, [told[0] + 1]))
 
 
 def viewers_with_a_taste() -> Iterator[tuple[str, list[Interaction]]]:

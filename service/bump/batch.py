@@ -81,6 +81,7 @@ def draw_negatives(
     seed: int,
     time_matched: bool,
     centroids: Mapping[str, Vector] | None = None,
+    spare: bool = False,
 ) -> dict[str, Negatives]:
     """By user, `count` negatives in each direction, drawn once and the same for the same seed.
 
@@ -89,7 +90,8 @@ def draw_negatives(
     user's embeddings), the backward negatives are the most similar users; of the nearest in time
     only, where both are asked for. False negatives are left out: an interaction with the text or
     item of one of the user's own, and a user whose history holds one of the queries. Raises
-    BatchTooSmall, naming everyone for whom the batch has too few others.
+    BatchTooSmall, naming everyone for whom the batch has too few others; with `spare`, these are
+    missing from the answer, though they may be negatives, and it is raised when nobody is left.
     """
     known = {example.user_id: example for example in examples}
     ordered = [known[user_id] for user_id in sorted(known)]
@@ -110,8 +112,7 @@ def draw_negatives(
         if centroids is not None:
             users = _alike(users, example, centroids, count, nearest_only=time_matched)
         drawn[example.user_id] = Negatives(tuple(interactions), tuple(islice(users, count)))
-    _refuse_too_few(drawn, count)
-    return drawn
+    return _with_enough(drawn, count, spare=spare)
 
 
 def draw_where_possible(
@@ -182,11 +183,12 @@ def _others(own: int, users: int, chance: random.Random) -> Places:
     return shuffled + (shuffled >= own)
 
 
-def _refuse_too_few(drawn: Mapping[str, Negatives], count: int) -> None:
+def _with_enough(drawn: dict[str, Negatives], count: int, *, spare: bool) -> dict[str, Negatives]:
     found = {user: min(len(n.interactions), len(n.users)) for user, n in drawn.items()}
     lacking = [user for user in drawn if found[user] < count]
-    if lacking:
+    if lacking and (not spare or len(lacking) == len(drawn)):
         raise BatchTooSmall(lacking, count, min(found.values()))
+    return {user: negatives for user, negatives in drawn.items() if found[user] >= count}
 
 
 def _interactions(

@@ -19,7 +19,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from service.bump.batch import BatchTooSmall, Example, draw_where_possible
+from service.bump.batch import BatchTooSmall, Example, draw_negatives
 from service.bump.judge import Judge
 from service.errors import ConfigurationError
 from service.trainer.curves import Curves
@@ -83,8 +83,12 @@ class BumpReward:
         users = [self._examples[user] for user in dict.fromkeys(user for user, _ in answers)]
         seed = self._config.training.seed + step
         try:
-            negatives = draw_where_possible(
-                users, count=reward.negatives, seed=seed, time_matched=reward.time_matched
+            negatives = draw_negatives(
+                users,
+                count=reward.negatives,
+                seed=seed,
+                time_matched=reward.time_matched,
+                spare=True,
             )
         except BatchTooSmall as error:
             log.warning("step_without_negatives", step=step, reason=str(error))

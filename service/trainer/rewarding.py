@@ -2,7 +2,7 @@
 
 For any policy, and without torch. A step goes like this:
 
-    negatives = draw_where_possible(examples, count=…, seed=seed + step, time_matched=True)
+    negatives = draw_negatives(examples, count=…, seed=seed + step, …, spare=True)
     rollouts = [Rollout(example.user_id, text) for … G texts of every user …]
     rewards = await reward_rollouts(examples, negatives, rollouts, judge, orders=2, seed=…)
     rewards.totals   # one a rollout, in their order: a number, or None for what was not judged

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.bump.batch import BatchTooSmall, Example, draw_where_possible, split
+from service.bump.batch import (
+    BatchTooSmall,
+    Example,
+    draw_negatives,
+    draw_where_possible,
+    split,
+)
 from service.bump.judge import Question, Scores
 from service.bump.ranking import chance
 from service.judges.lexical import LexicalJudge
@@ -130,3 +136,12 @@ def test_who_cannot_be_told_apart_is_left_out_and_the_others_stay() -> None:
     assert set(drawn) >= set(HOBBIES[1:])
     with pytest.raises(BatchTooSmall):
         draw_where_possible(batch, count=40, seed=7, time_matched=False)
+
+
+def test_who_lacks_negatives_is_spared_and_can_still_be_one() -> None:
+    twins = [Example(name, EXAMPLES[0].visible, EXAMPLES[0].held_out) for name in ("ana", "ben")]
+    drawn = draw_negatives(
+        [*twins, *EXAMPLES[1:5]], count=5, seed=7, time_matched=False, spare=True
+    )
+    assert set(drawn) == set(HOBBIES[1:5])
+    assert all({"ana", "ben"} <= set(negatives.users) for negatives in drawn.values())
