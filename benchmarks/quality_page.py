@@ -40,14 +40,21 @@ def write(measured: Mapping[str, Any], training: Sequence[Mapping[str, Any]], do
         "## Set by set\n\nTotal rewards.",
         *(_by_set(primary, judge) for judge in _judges(primary)),
         _auc(primary),
-        _OTHER_SETTINGS,
-        *(_other_settings(measured, judge) for judge in _judges(primary)),
+        *_others(measured),
         _checks(primary),
         *(_training(number, part, docs) for number, part in enumerate(training, 1)),
     ]
     page = docs / "results.md"
     page.write_text("\n\n".join(parts) + "\n")
     return page
+
+
+def _others(measured: Mapping[str, Any]) -> list[str]:
+    """Nothing where only the primary setting was measured."""
+    if len(measured["settings"]) == 1:
+        return []
+    judges = _judges(measured["settings"]["primary"])
+    return [_OTHER_SETTINGS, *(_other_settings(measured, judge) for judge in judges)]
 
 
 def _introduction(measured: Mapping[str, Any]) -> str:
