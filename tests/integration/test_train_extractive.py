@@ -84,7 +84,7 @@ class TestCommand:
         content = (output / "policy" / "weights.json").read_bytes()
         assert card["sha256"] == policy.sha256 == sha256(content).hexdigest()
         assert card["judge"] == "lexical"
-        assert [step for step, _ in card["curve"]] == [STEPS]
+        assert [step for step, _ in card["curve"]] == [0, STEPS]
         assert (output / "policy" / "README.md").read_text().startswith("---\n")
         assert [row["step"] for row in read_curves(output)] == [1, 2, 3]
         assert list(output.glob("events.out.tfevents.*"))
