@@ -199,7 +199,8 @@ async def test_readers_in_flight_bring_nothing_back(
 async def test_an_export_in_flight_breaks_off(
     api: ApiProcess, client: httpx2.AsyncClient, traces: Traces
 ) -> None:
-    # Three pages: the first is more than the sockets between us can hold, the second is read ahead.
+    # Three pages: the first is more than the sockets between us can hold, the second may have been
+    # read ahead when the erasure comes.
     for start in range(0, 3 * PAGE_SIZE, 25):
         await _send(client, start, count=25, text=SAID * 900)
     with socket.socket() as connection:
@@ -214,7 +215,7 @@ async def test_an_export_in_flight_breaks_off(
         assert (await client.delete(f"/v1/users/{USER}")).status_code == 200
         export = await reader.read()
         writer.close()
-    assert export.count(b'"event_id"') == 2 * PAGE_SIZE
+    assert export.count(b'"event_id"') in (PAGE_SIZE, 2 * PAGE_SIZE)
     assert not export.endswith(b"0\r\n\r\n")  # so no client takes it for whole
     assert await traces.find() == set()
 
