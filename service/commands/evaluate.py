@@ -10,12 +10,11 @@ from service import __version__
 from service.bump.setting import Setting
 from service.commands.comparison import FILE, GENERATORS, POLICY, compare_generators
 from service.commands.histories import read_histories
+from service.commands.live_histories import live_histories
 from service.config import Settings
-from service.db.session import open_database
 from service.errors import ConfigurationError
 from service.evaluation.preparation import Histories
 from service.evaluation.resuming import code_digest
-from service.flows.sample_histories import sample_histories
 
 _USERS_OF_A_PROJECT = 1_000
 
@@ -71,26 +70,13 @@ async def _histories(settings: Settings, request: Request) -> dict[str, Historie
     }
     if request.project is None:
         return sets
-    if settings.database_url is None:
-        raise ConfigurationError("Set BUMP_DATABASE_URL, or start `bump up` first.")
-    database = open_database(settings.database_url.get_secret_value(), pool_size=1)
-    setting = request.setting
-    try:
-        found = await sample_histories(
-            database,
-            request.project,
-            count=request.users or _USERS_OF_A_PROJECT,
-            min_interactions=setting.shortest_history,
-            history_limit=settings.history_limit,
-            seed=request.seed,
-        )
-    finally:
-        await database.close()
-    if not found:
-        raise ConfigurationError(
-            f"Project {request.project} has no user with enough interactions: hold out less, or "
-            "wait for longer histories."
-        )
+    found = await live_histories(
+        settings,
+        request.project,
+        users=request.users or _USERS_OF_A_PROJECT,
+        min_interactions=request.setting.shortest_history,
+        seed=request.seed,
+    )
     return {**sets, f"project {request.project}": found}
 
 

@@ -14,7 +14,7 @@ from service.bump.batch import BatchTooSmall
 from service.bump.judge import JudgeFailed
 from service.bump.setting import Setting
 from service.commands.histories import read_histories
-from service.commands.training_data import live_histories, project_database
+from service.commands.live_histories import TRAINED_ON, live_histories, project_database
 from service.config import Settings
 from service.db.generators import GeneratorKind, register
 from service.domain.interaction import history_order
@@ -98,6 +98,7 @@ async def _histories(settings: Settings, request: Request) -> dict[str, Historie
     found = await live_histories(
         settings,
         request.project,
+        users=TRAINED_ON,
         min_interactions=request.setting.shortest_history,
         seed=request.seed,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.bump.batch import BatchTooSmall, Example
 from service.bump.judge import Judge
 from service.commands.histories import read_histories
-from service.commands.training_data import live_histories, project_database
+from service.commands.live_histories import TRAINED_ON, live_histories, project_database
 from service.config import Settings
 from service.db.generators import GeneratorKind, register
 from service.errors import ConfigurationError
@@ -46,6 +46,7 @@ def train_llm(
             live_histories(
                 settings,
                 project,
+                users=TRAINED_ON,
                 min_interactions=config.reward.setting.shortest_history,
                 seed=config.training.seed,
             )

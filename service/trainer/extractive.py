@@ -126,7 +126,6 @@ class ExtractiveTrainer:
         self._projects = projects
         self._training = training
         self._seed = seed
-        self._start: Floats | None = None
         self._standing: list[dict[str, str]] = []
         self._users = [
             (number, user_id)
@@ -151,7 +150,7 @@ class ExtractiveTrainer:
         Ends after the last step, or when validation has not got better for long. Raises
         JudgeUnavailable.
         """
-        await self._validate(progress.average)
+        await asyncio.to_thread(self._stand, progress.average)
         while not self._done(progress):
             curves = await self._step(progress)
             if self._validates(progress.step):

@@ -193,7 +193,7 @@ async def test_validation_users_are_never_trained_on(run: Runs, batch: Batch) ->
     judge = JudgeOfQuotes()
     _, curves = await run(judge=judge)
     in_training = len(curves) * TRAINING.rollouts * 3
-    in_validation = 5 * 3
+    in_validation = 4 * 3
     for hobby in HOBBIES:
         expected = in_validation if hobby in VALIDATION else in_training
         assert judge.asked.count(hobby) == expected

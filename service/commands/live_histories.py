@@ -1,4 +1,4 @@
-"""Which users of which histories are trained on."""
+"""Histories of a live project, for what measures or trains generators."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,18 +9,19 @@ from service.errors import ConfigurationError
 from service.evaluation.preparation import Histories
 from service.flows.sample_histories import sample_histories
 
-_USERS_OF_A_PROJECT = 10_000
+# Users of a project that a training takes at most.
+TRAINED_ON = 10_000
 
 
 async def live_histories(
-    settings: Settings, project: str, *, min_interactions: int, seed: int
+    settings: Settings, project: str, *, users: int, min_interactions: int, seed: int
 ) -> Histories:
-    """Of the users of a live project, at most 10,000. Raises ConfigurationError without one."""
+    """Of at most `users` users of a project, by the seed. Raises ConfigurationError without one."""
     async with project_database(settings) as database:
         found = await sample_histories(
             database,
             project,
-            count=_USERS_OF_A_PROJECT,
+            count=users,
             min_interactions=min_interactions,
             history_limit=settings.history_limit,
             seed=seed,
