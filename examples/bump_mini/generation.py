@@ -13,7 +13,7 @@ from service.llm.client import ChatClient, Sampling
 from service.llm.local.decoder import Decoder, Shape
 from service.llm.local.engine import Engine
 from service.llm.local.tokens import ChatTokenizer
-from service.llm.local.transport import LocalTransport
+from service.llm.local.transport import LOCAL_URL, LocalTransport
 
 
 class Answers:
@@ -30,7 +30,7 @@ class Answers:
     async def _all(self, prompts: Sequence[Sequence[Message]], sampling: Sampling) -> list[str]:
         engine = Engine(self._decoder, self._tokenizer.end_of_turn)
         client = ChatClient(
-            base_url="http://local/v1",
+            base_url=LOCAL_URL,
             model="bump-mini",
             api_key=None,
             deadline=3_600,

@@ -12,7 +12,7 @@ from service.domain.tokens import estimate_tokens
 from service.errors import ConfigurationError
 from service.llm.downstream import DownstreamModel, Downstreams, ModelOptions
 from service.llm.endpoint import Endpoint
-from service.llm.local import local_name, open_local
+from service.llm.local import LOCAL_URL, local_name, open_local
 
 _REMEMBERED_CHARS = 1_000
 
@@ -54,11 +54,11 @@ def _described_downstreams(settings: Settings) -> Mapping[str, DownstreamSetting
 
 def _open_model(described: DownstreamSettings, settings: Settings) -> DownstreamModel:
     name = local_name(described.url)
-    local = open_local(name) if name else None
+    local = None if name is None else open_local(name)
     salt_key = revealed(described.cache_salt_key)
     return DownstreamModel(
         Endpoint(
-            base_url="http://local/v1" if local else described.url,
+            base_url=LOCAL_URL if local else described.url,
             api_key=revealed(described.api_key),
             deadline=settings.downstream_timeout,
             transport=local.transport if local else None,

@@ -9,7 +9,7 @@ import pytest
 from service.domain.prompts import Message
 from service.errors import ConfigurationError
 from service.llm.client import ChatClient, Sampling
-from service.llm.local import open_local
+from service.llm.local import LOCAL_URL, open_local
 from service.llm.local.decoder import Decoder, Shape
 from service.llm.local.hub import load_pretrained
 from service.llm.local.tokens import ChatTokenizer
@@ -62,7 +62,7 @@ def test_both_decoders_compute_the_same(folder: Path) -> None:
 async def test_a_model_of_a_folder_answers(folder: Path) -> None:
     local = open_local(str(folder))
     client = ChatClient(
-        base_url="http://local/v1",
+        base_url=LOCAL_URL,
         model="mine",
         api_key=None,
         deadline=60,
@@ -78,3 +78,13 @@ async def test_a_model_of_a_folder_answers(folder: Path) -> None:
 def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no language model"):
         load_pretrained(str(tmp_path))
+
+
+def test_a_chat_that_the_template_refuses_is_a_value_error(folder: Path, tmp_path: Path) -> None:
+    strict = transformers.AutoTokenizer.from_pretrained(folder)
+    strict.chat_template = "{{ raise_exception('no system role') }}"
+    strict.save_pretrained(tmp_path)
+    transformers.AutoModelForCausalLM.from_pretrained(folder).save_pretrained(tmp_path)
+    _, tokenizer = load_pretrained(str(tmp_path))
+    with pytest.raises(ValueError, match="no system role"):
+        tokenizer.prompt(CHAT)

@@ -1,20 +1,23 @@
 """Models in this process: what they compute, and that they answer like one behind HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from service.domain.prompts import Message
-from service.errors import DownstreamRefused
+from service.errors import ConfigurationError, DownstreamFailed, DownstreamRefused
 from service.llm.client import ChatClient, Sampling
+from service.llm.local import open_local
 from service.llm.local.decoder import Decoder, Floats, Shape
-from service.llm.local.engine import Engine, seeded
+from service.llm.local.engine import Engine, LanguageModel, seeded
 from service.llm.local.sampling import Sampler
 from service.llm.local.tokens import ChatTokenizer
-from service.llm.local.transport import HeldBack, LocalTransport
+from service.llm.local.transport import LOCAL_URL, HeldBack, LocalTransport
 
 SHAPE = Shape(
     vocab_size=320,
@@ -68,15 +71,34 @@ def tokenizer() -> ChatTokenizer:
     return ChatTokenizer(found)
 
 
+def transport_of(model: LanguageModel) -> LocalTransport:
+    spoken = tokenizer()
+    return LocalTransport("tiny", Engine(model, spoken.end_of_turn), spoken)
+
+
+def client_of(transport: LocalTransport) -> ChatClient:
+    return ChatClient(
+        base_url=LOCAL_URL, model="tiny", api_key=None, deadline=30, transport=transport
+    )
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[ChatClient]:
-    spoken = tokenizer()
-    transport = LocalTransport("tiny", Engine(decoder(), spoken.end_of_turn), spoken)
-    opened = ChatClient(
-        base_url="http://local/v1", model="tiny", api_key=None, deadline=30, transport=transport
-    )
+    opened = client_of(transport_of(decoder()))
     yield opened
     await opened.close()
+
+
+class Broken:
+    """A model that fails at every step."""
+
+    context = 512
+
+    def start(self) -> None:
+        return None
+
+    def logits(self, sequences: Sequence[tuple[Any, Sequence[int]]], /) -> Floats:
+        raise FloatingPointError("the weights are not numbers")
 
 
 class TestDecoder:
@@ -197,3 +219,34 @@ class TestLocalTransport:
     async def test_what_it_cannot_do_is_refused_by_name(self, client: ChatClient) -> None:
         with pytest.raises(DownstreamRefused, match="response_format"):
             await client.complete(QUESTION, Sampling(max_tokens=3, json_schema={"type": "object"}))
+
+    async def test_a_part_that_is_no_text_is_refused_not_dropped(self) -> None:
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+        body = {"model": "tiny", "messages": [{"role": "user", "content": [image]}]}
+        async with httpx2.AsyncClient(transport=transport_of(decoder())) as sender:
+            answer = await sender.post(f"{LOCAL_URL}/chat/completions", json=body)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages.0.content")
+
+    async def test_parts_of_text_are_one_text(self) -> None:
+        async with httpx2.AsyncClient(transport=transport_of(decoder())) as sender:
+
+            async def answer(content: object) -> str:
+                body = {"model": "tiny", "messages": [{"role": "user", "content": content}]}
+                found = await sender.post(f"{LOCAL_URL}/chat/completions", json=body)
+                return str(found.json()["choices"][0]["message"]["content"])
+
+            parts = [{"type": "text", "text": "What of "}, {"type": "text", "text": "rye?"}]
+            assert await answer(parts) == await answer("What of rye?")
+
+    async def test_a_model_that_breaks_is_a_downstream_that_fails(self) -> None:
+        client = client_of(transport_of(Broken()))
+        with pytest.raises(DownstreamFailed):
+            await client.complete(QUESTION, Sampling(max_tokens=3))
+        with pytest.raises(DownstreamFailed):
+            [delta async for delta in client.stream(QUESTION, Sampling(max_tokens=3))]
+        await client.close()
+
+
+def test_a_local_model_without_a_name_is_refused_in_words() -> None:
+    with pytest.raises(ConfigurationError, match="names no model"):
+        open_local("")

@@ -10,5 +10,6 @@ bump-mini and its files, `hub` whatever transformers can load.
 
 from service.llm.local.mini import BUMP_MINI
 from service.llm.local.opening import LOCAL_SCHEME, LocalModel, local_name, open_local
+from service.llm.local.transport import LOCAL_URL
 
-__all__ = ["BUMP_MINI", "LOCAL_SCHEME", "LocalModel", "local_name", "open_local"]
+__all__ = ["BUMP_MINI", "LOCAL_SCHEME", "LOCAL_URL", "LocalModel", "local_name", "open_local"]

@@ -10,13 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import structlog
 
 from service.llm.local.decoder import Floats
 from service.llm.local.sampling import Sampler
 
+log = structlog.get_logger()
+
 _MAX_BATCH = 32
 # Of prompts in a step, so that a long one does not hold up everybody's next token.
 _PROMPT_TOKENS_IN_A_STEP = 512
+
+
+class GenerationFailed(Exception):
+    """The model broke off; the log says why."""
 
 
 class LanguageModel(Protocol):
@@ -35,7 +42,7 @@ class _Sequence:
     sampler: Sampler
     left: int
     waiting: list[int]  # tokens that the model has not seen
-    tokens: asyncio.Queue[int | Exception] = field(default_factory=asyncio.Queue)
+    tokens: asyncio.Queue[int | GenerationFailed] = field(default_factory=asyncio.Queue)
 
 
 class Engine:
@@ -55,6 +62,7 @@ class Engine:
         """At most `max_tokens` tokens, the end of the turn included where it comes.
 
         Prompt and answer must fit into `context`. Closing the iterator ends the answer.
+        Raises GenerationFailed.
         """
         sequence = _Sequence(self._model.start(), sampler, max_tokens, list(prompt))
         self._open.append(sequence)
@@ -63,7 +71,7 @@ class Engine:
         try:
             while sequence.left:
                 token = await sequence.tokens.get()
-                if isinstance(token, Exception):
+                if isinstance(token, GenerationFailed):
                     raise token
                 yield token
                 if token == self._end_of_turn:
@@ -83,8 +91,9 @@ class Engine:
                 for sequence, token in picked:
                     self._hand_over(sequence, token)
         except Exception as error:  # whatever it is, who waits must hear of it
+            log.exception("local_model_failed")
             for sequence in self._open:
-                sequence.tokens.put_nowait(error)
+                sequence.tokens.put_nowait(GenerationFailed(type(error).__name__))
             self._open.clear()
         finally:
             self._stepping = None

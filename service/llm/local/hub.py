@@ -56,13 +56,18 @@ class PretrainedTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        # What templates raise for roles that they do not know or do not expect there.
+        self._refusal: type[Exception] = import_module("jinja2").TemplateError
         self.end_of_turn: int = tokenizer.eos_token_id
 
-    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        """By the model's own chat template."""
-        ids: list[int] = self._tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, return_dict=False
-        )
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """By the model's own chat template. Raises ValueError for what that refuses."""
+        try:
+            ids: list[int] = self._tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, return_dict=False
+            )
+        except self._refusal as error:
+            raise ValueError(str(error)) from error
         return ids
 
     def count(self, text: str) -> int:

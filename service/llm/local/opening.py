@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.errors import ConfigurationError
 from service.llm.local.engine import Engine
 from service.llm.local.hub import load_pretrained
 from service.llm.local.mini import BUMP_MINI, load_bump_mini
@@ -30,6 +31,8 @@ def open_local(name: str) -> LocalModel:
 
     Raises ConfigurationError where that cannot be loaded.
     """
+    if not name:
+        raise ConfigurationError(f"{LOCAL_SCHEME} names no model: write {LOCAL_SCHEME}{BUMP_MINI}.")
     decoder, tokenizer = load_bump_mini() if name == BUMP_MINI else load_pretrained(name)
     engine = Engine(decoder, tokenizer.end_of_turn)
     return LocalModel(LocalTransport(name, engine, tokenizer), engine.context, tokenizer.count)

@@ -1,7 +1,6 @@
 """Chats as token ids, and token ids as text while it grows."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -20,7 +19,7 @@ class ChatTokenizer:
         self._start, self._end, self._line = start, end, line
         (self.end_of_turn,) = end
 
-    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The ids of a chat whose next turn is the model's.
 
         What stands in a message is text: the markers of turns in it are no markers.
@@ -28,7 +27,7 @@ class ChatTokenizer:
         ids: list[int] = []
         for message in messages:
             if message["role"] in _SPOKEN:
-                ids += self._turn(message["role"], _text(message)) + self._end + self._line
+                ids += self._turn(message["role"], message["content"]) + self._end + self._line
         return ids + self._turn("assistant", "")
 
     def count(self, text: str) -> int:
@@ -60,11 +59,3 @@ class GrowingText:
 
 def _unmarked(text: str) -> str:
     return text.replace("<|", "< |")
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    """Of a message's content: a text, or the texts among OpenAI's parts."""
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content)

@@ -4,15 +4,18 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import httpx2
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
-from service.llm.local.engine import Engine, seeded
+from service.llm.local.engine import Engine, GenerationFailed, seeded
+from service.llm.local.sampling import Sampler
 
+# Where a client of a `LocalTransport` sends its requests: no other host is ever asked.
+LOCAL_URL = "http://local/v1"
 _DEFAULT_MAX_TOKENS = 256
 _DONE = b"data: [DONE]\n\n"
 
@@ -28,11 +31,35 @@ class Chats(Protocol):
 
     end_of_turn: int
 
-    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> list[int]: ...
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Raises ValueError for a chat that the model's template refuses."""
+        ...
 
     def count(self, text: str) -> int: ...
 
     def growing_text(self) -> Text: ...
+
+
+class _TextPart(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["text"]
+    text: str
+
+
+class _Message(BaseModel):
+    """Text and nothing else: such a model sees no images and calls no tools."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    content: str | list[_TextPart]
+    name: str | None = None
+
+    def plain(self) -> dict[str, str]:
+        if isinstance(self.content, str):
+            return {"role": self.role, "content": self.content}
+        return {"role": self.role, "content": "".join(part.text for part in self.content)}
 
 
 class _Request(BaseModel):
@@ -41,7 +68,7 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str
-    messages: list[dict[str, Any]] = Field(min_length=1)
+    messages: list[_Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0, le=2)
@@ -86,7 +113,10 @@ class LocalTransport(httpx2.AsyncBaseTransport):
             asked = _Request.model_validate_json(await request.aread())
         except ValidationError as error:
             return _refusal(400, "unsupported_parameter", _where(error))
-        prompt = self._tokenizer.prompt(asked.messages)
+        try:
+            prompt = self._tokenizer.prompt([message.plain() for message in asked.messages])
+        except ValueError:
+            return _refusal(400, "invalid_messages", "messages")
         room = self._engine.context - len(prompt)
         if room < 1:
             return _refusal(400, "context_length_exceeded", "messages")
@@ -108,7 +138,7 @@ class LocalTransport(httpx2.AsyncBaseTransport):
         held = HeldBack(asked.stops)
         sampler = seeded(asked.temperature, asked.top_p, asked.seed)
         count = 0
-        async with aclosing(self._engine.tokens(prompt, most, sampler)) as tokens:
+        async with aclosing(self._tokens(prompt, most, sampler)) as tokens:
             async for token in tokens:
                 count += 1
                 if token == self._tokenizer.end_of_turn:
@@ -121,6 +151,17 @@ class LocalTransport(httpx2.AsyncBaseTransport):
                 if ready:
                     yield _Piece(ready, count)
         yield _Piece(held.rest(), count, "length")
+
+    async def _tokens(
+        self, prompt: list[int], most: int, sampler: Sampler
+    ) -> AsyncGenerator[int, None]:
+        """The engine's; that it failed is told as a client hears of a server that broke off."""
+        try:
+            async with aclosing(self._engine.tokens(prompt, most, sampler)) as tokens:
+                async for token in tokens:
+                    yield token
+        except GenerationFailed as error:
+            raise httpx2.ReadError(str(error)) from error
 
     async def _whole(
         self, pieces: AsyncGenerator[_Piece, None], prompt_tokens: int
@@ -225,7 +266,8 @@ def _event(document: Mapping[str, Any]) -> bytes:
 
 
 def _where(error: ValidationError) -> str:
-    return ".".join(str(part) for part in error.errors()[0]["loc"]) or "body"
+    """The field at fault; of a message no more than its own field."""
+    return ".".join(str(part) for part in error.errors()[0]["loc"][:3]) or "body"
 
 
 def _refusal(status: int, code: str, param: str) -> httpx2.Response:
