@@ -41,12 +41,12 @@ def up(
     ] = None,
 ) -> None:
     """Start everything on this machine: Postgres, Valkey, the API and a worker."""
-    from service.commands.up import Wish
+    from service.commands.up import Options
     from service.commands.up import up as run
     from service.embedded import default_data_dir
 
-    wish = Wish(data_dir or default_data_dir(), host, port, downstream, model)
-    run(wish, lambda line: err.print(line))
+    options = Options(data_dir or default_data_dir(), host, port, downstream, model)
+    run(options, lambda line: err.print(line))
 
 
 @app.command()

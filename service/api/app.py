@@ -123,7 +123,7 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
 
 async def _open(settings: Settings) -> Runtime:
     try:
-        return await open_runtime(settings)
+        return await open_runtime(settings, answering=True)
     except (ConfigurationError, BumpError) as error:
         log.error("cannot_start", reason=str(error))
         raise

@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Options:
     """What `bump up` was asked for. `downstream` and `model`: see `model_environment`."""
 
     data_dir: Path
@@ -37,15 +37,15 @@ class Wish:
     model: str | None = None
 
 
-def up(wish: Wish, say: Callable[[str], None]) -> None:
+def up(options: Options, say: Callable[[str], None]) -> None:
     """Start everything and block until a signal, or until a part of it ends.
 
     Raises ConfigurationError when the host can be reached from outside and there is no key, or
     when there is no such model.
     """
     settings = read_settings()
-    data_dir, host, port = wish.data_dir, wish.host, wish.port
-    answering = model_environment(wish.downstream, wish.model)
+    data_dir, host, port = options.data_dir, options.host, options.port
+    answering = model_environment(options.downstream, options.model)
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda sig, _: stopping.append(sig))

@@ -51,7 +51,7 @@ SCHEMA_REVISION = "0008"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the API or a worker holds for its lifetime."""
+    """What the API or a worker holds for its lifetime; only the API has `downstream`."""
 
     settings: Settings
     database: Database
@@ -71,8 +71,11 @@ class Runtime:
         await self.database.close()
 
 
-async def open_runtime(settings: Settings) -> Runtime:
-    """Connect and check. Raises ConfigurationError when a promise could not be kept."""
+async def open_runtime(settings: Settings, *, answering: bool = False) -> Runtime:
+    """Connect and check; the downstream models are opened only where `answering`.
+
+    Raises ConfigurationError when a promise could not be kept.
+    """
     if settings.database_url is None or settings.redis_url is None:
         raise ConfigurationError(
             "Set BUMP_DATABASE_URL and BUMP_REDIS_URL, or start everything with `bump up`."
@@ -89,7 +92,7 @@ async def open_runtime(settings: Settings) -> Runtime:
     )
     try:
         await verify_server(database, SCHEMA_REVISION)
-        downstream = open_downstream(settings)
+        downstream = open_downstream(settings) if answering else None
     except BaseException:
         await cache.close()
         await database.close()

@@ -97,6 +97,7 @@ class VllmServer:
         await self._http.aclose()
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        reason = ""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 response = await self._http.post(path, json=body)
