@@ -12,9 +12,9 @@ from time import perf_counter
 from benchmarks.histories import cloned_events, rewriting_rate, store, write_profiles
 from benchmarks.measurement import Measurement, Target
 from benchmarks.stack import Stack
-from service.db import regenerations
+from service.db import claims
+from service.db.claims import Job
 from service.db.interactions import latest
-from service.db.regenerations import Job
 from service.domain.interaction import Interaction
 from service.generators.extractive import write_draft
 from service.generators.population import Population
@@ -97,7 +97,7 @@ async def _overhead_ms(runtime: Runtime) -> float:
 
 async def _claim(runtime: Runtime) -> list[Job]:
     settings = runtime.settings
-    return await regenerations.claim(
+    return await claims.claim(
         runtime.database,
         limit=settings.worker_batch,
         lease=settings.lease,
@@ -108,4 +108,4 @@ async def _claim(runtime: Runtime) -> list[Job]:
 
 async def _finish(runtime: Runtime, job: Job, slots: asyncio.Semaphore) -> None:
     async with slots, runtime.database.transaction(job.project_id) as tx:
-        assert await regenerations.finish(tx, job, revision=2**62) == "done"
+        assert await claims.finish(tx, job, revision=2**62) == "done"

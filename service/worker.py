@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import structlog
 
 from service.cache import ProfileCache
-from service.db import regenerations
-from service.db.regenerations import Job
+from service.db import claims, regenerations
+from service.db.claims import Job
 from service.db.session import Database
 from service.domain.pii import PatternRedactor, Redactor
 from service.errors import BumpError, DatabaseUnavailable, GeneratorUnavailable
@@ -173,7 +173,7 @@ class Worker:
         return max(1, self._policy.batch // 2) - held
 
     async def _claim(self, limit: int, **of: Any) -> list[Job]:
-        return await regenerations.claim(
+        return await claims.claim(
             self._database,
             limit=limit,
             lease=self._policy.lease,
@@ -299,12 +299,12 @@ class Worker:
                 if isinstance(error, (DatabaseUnavailable, GeneratorUnavailable)):
                     # Not the job's fault: a long outage must not park everything that was due.
                     delay = max(self._policy.backoff, error.retry_after_seconds or 0)
-                    await regenerations.put_off(tx, job, error=reason, delay=delay)
+                    await claims.put_off(tx, job, error=reason, delay=delay)
                 elif job.attempts >= self._policy.max_attempts:
-                    await regenerations.park(tx, job, error=reason)
+                    await claims.park(tx, job, error=reason)
                 else:
                     delay = self._policy.backoff * 2 ** (job.attempts - 1)
-                    await regenerations.retry_later(tx, job, error=reason, delay=delay)
+                    await claims.retry_later(tx, job, error=reason, delay=delay)
         except DatabaseUnavailable:
             log.warning("database_unavailable")  # the lease ends by itself
         except Exception:
@@ -314,7 +314,7 @@ class Worker:
     async def _release(self, job: Job) -> None:
         try:
             async with self._database.transaction(job.project_id) as tx:
-                await regenerations.release(tx, job)
+                await claims.release(tx, job)
         except DatabaseUnavailable:
             log.warning("database_unavailable")
 
@@ -347,7 +347,7 @@ class Worker:
     async def _extend(self, project_id: str, jobs: Sequence[Job]) -> None:
         try:
             async with self._database.transaction(project_id) as tx:
-                kept = await regenerations.extend_leases(tx, jobs, self._policy.lease)
+                kept = await claims.extend_leases(tx, jobs, self._policy.lease)
         except Exception as error:
             # This loop must outlive whatever goes wrong in one turn; a lease bears two misses.
             log.warning("leases_not_extended", error=type(error).__name__)

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from service.db.claims import Job
 from service.db.interactions import NewInteraction, RegenerationPolicy
-from service.db.regenerations import Job
 from service.flows.ingest import IngestResult
 
 Add = Callable[..., Awaitable[IngestResult]]

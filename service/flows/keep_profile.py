@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from service.bump.drift import expected_score, still_predicts
 from service.cache import Entry, ProfileCache
-from service.db import prequential, profiles, regenerations, sensitive_categories, users
-from service.db.regenerations import Job
+from service.db import claims, prequential, profiles, sensitive_categories, users
+from service.db.claims import Job
 from service.db.session import Database, Transaction
 from service.domain.profile import Profile
 from service.errors import LeaseLost
@@ -52,7 +52,7 @@ async def keep_profile(
     token = await cache.begin_write(job.project_id, job.user_id)
     async with database.transaction(job.project_id) as tx:
         user = await users.lock(tx, job.user_id)
-        asked = await regenerations.was_asked_for(tx, job)
+        asked = await claims.was_asked_for(tx, job)
         if user is None or asked is None:
             raise LeaseLost
         allowed = await sensitive_categories.allowed_until_commit(tx)
@@ -62,7 +62,7 @@ async def keep_profile(
             return None
         # With the scores that it has now.
         serving = await profiles.serving(tx, job.user_id)
-        await regenerations.finish(tx, job, snapshot.revision)
+        await claims.finish(tx, job, snapshot.revision)
     if serving:
         entry = Entry.of_profile(job.project_id, serving)
         await cache.store(entry, revision=user.revision, token=token)

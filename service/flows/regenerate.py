@@ -12,15 +12,15 @@ import structlog
 
 from service.cache import Entry, ProfileCache
 from service.db import (
+    claims,
     generators,
     interactions,
     population,
     profiles,
-    regenerations,
     sensitive_categories,
     users,
 )
-from service.db.regenerations import Job
+from service.db.claims import Job
 from service.db.session import Database, Transaction
 from service.domain.interaction import Interaction
 from service.domain.pii import Redactor
@@ -87,7 +87,7 @@ async def read_snapshot(database: Database, job: Job, history_limit: int) -> Sna
     async with database.transaction(job.project_id) as tx:
         user = await users.find(tx, job.user_id)
         if user is None or user.paused:
-            await regenerations.finish(tx, job, revision=_ANY_REVISION)
+            await claims.finish(tx, job, revision=_ANY_REVISION)
             return None
         history = await interactions.latest(
             tx, job.user_id, revision=user.revision, limit=history_limit
@@ -220,7 +220,7 @@ async def _finish(
     # we write, or we see that it is not wanted any more.
     if revocable and await generators.is_retired(tx, revocable):
         raise GeneratorWithdrawn
-    state = await regenerations.finish(tx, job, snapshot.revision)
+    state = await claims.finish(tx, job, snapshot.revision)
     if state == "lost":
         raise LeaseLost
     if user is None or user.paused:

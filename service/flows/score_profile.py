@@ -18,10 +18,10 @@ from service.bump.questions import profile_questions, profile_reward
 from service.bump.ranking import chance
 from service.bump.setting import Setting
 from service.bump.windows import Window, plan_windows, unseen_from
-from service.db import prequential, profiles, references, regenerations, users
+from service.db import claims, prequential, profiles, references, users
+from service.db.claims import Job
 from service.db.prequential import Position, Score
 from service.db.references import Reference
-from service.db.regenerations import Job
 from service.db.session import Database, Transaction
 from service.domain.interaction import Interaction
 from service.domain.profile import Profile, ProfileStatus
@@ -178,7 +178,7 @@ async def record(database: Database, job: Job, scores: Sequence[Score]) -> None:
         return
     async with database.transaction(job.project_id) as tx:
         user = await users.lock(tx, job.user_id)
-        if await regenerations.was_asked_for(tx, job) is None:
+        if await claims.was_asked_for(tx, job) is None:
             raise LeaseLost
         if user is None or user.paused:
             return

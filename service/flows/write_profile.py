@@ -6,7 +6,7 @@ from time import monotonic
 import structlog
 
 from service.cache import ProfileCache
-from service.db.regenerations import Job
+from service.db.claims import Job
 from service.db.session import Database
 from service.domain.pii import Redactor
 from service.domain.profile import Profile

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from service.config import Settings
+from service.db.claims import Job, claim
 from service.db.interactions import NewInteraction, RegenerationPolicy
-from service.db.regenerations import Job, claim
 from service.db.session import Database, open_database
 from service.flows.ingest import IngestResult, Rejection, ingest
 from service.runtime import Runtime

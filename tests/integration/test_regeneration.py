@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from service.cache import Hit, NoHit, ProfileCache, open_cache
-from service.db import regenerations, users
+from service.db import claims, regenerations, users
 from service.db.session import Database
 from service.domain.pii import PatternRedactor
 from service.errors import LeaseLost
@@ -42,7 +42,7 @@ class TestLease:
         await sql(MAKE_DUE + " where user_id = 'u2'")
         await claim_now()  # another worker takes u2 over
         async with runtime.database.transaction(project_id) as tx:
-            kept = await regenerations.extend_leases(tx, held, lease=600)
+            kept = await claims.extend_leases(tx, held, lease=600)
         assert kept == {job.lease_token for job in held if job.user_id == "u1"}
         far = await sql("select user_id from regenerations where due_at > now() + '5 minutes'")
         assert [row.user_id for row in far] == ["u1"]
@@ -66,7 +66,7 @@ class TestLease:
 
         async def beat() -> set[int]:
             async with runtime.database.transaction(project_id) as tx:
-                return await regenerations.extend_leases(
+                return await claims.extend_leases(
                     tx, [held[name] for name in reversed(names)], lease=30
                 )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.db import regenerations
+from service.db import claims, regenerations
 from service.runtime import Runtime
 from tests.conftest import make_worker
 from tests.histories import AT_ONCE, Add, ClaimNow, Sql, event, events
@@ -142,7 +142,7 @@ class TestClaim:
             (job,) = await claim_now()
             assert not job.suspect
             async with runtime.database.transaction(project_id) as tx:
-                await regenerations.retry_later(tx, job, error="ValueError", delay=0)
+                await claims.retry_later(tx, job, error="ValueError", delay=0)
 
     async def test_new_events_do_not_put_off_what_was_claimed_before(
         self, add: Add, claim_now: ClaimNow

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from service.db import regenerations
+from service.db.claims import claim
 from service.db.interactions import NewInteraction
-from service.db.regenerations import claim
 from service.errors import DatabaseUnavailable
 from service.runtime import Runtime
 from service.worker import Worker
