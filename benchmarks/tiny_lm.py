@@ -12,29 +12,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+from examples.bump_mini.batches import Batch
+from examples.bump_mini.language_model import END_OF_TEXT, END_OF_TURN, START_OF_TURN
+from examples.bump_mini.optimizers import optimizers
 
 VOCABULARY = 1_024
 CONTEXT_TOKENS = 1_024
 BLOCK_TOKENS = 512
 BLOCKS_A_STEP = 12
-COPYING_BLOCK_TOKENS = 128
 COPYING_BLOCKS_A_STEP = 48
-END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-CHAT_TEMPLATE = """\
-{%- for message in messages if message['role'] != 'system' -%}
-<|im_start|>{{ message['role'] }}
-{{ message['content'] }}<|im_end|>
-{% endfor -%}
-{%- if add_generation_prompt -%}
-<|im_start|>assistant
-{% endif -%}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +50,6 @@ def read_posts(path: Path, limit: int) -> list[str]:
     with lzma.open(path, "rt") as file:
         posts = file.read().split("\n\n")
     return [post.strip() for post in posts[:limit] if post.strip()]
-
-
-def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
-    """A vocabulary for a Qwen2 model: words are split as transformers will split them for it."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[END_OF_TEXT, START_OF_TURN, END_OF_TURN],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token=END_OF_TURN,
-        pad_token=END_OF_TEXT,
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=CONTEXT_TOKENS,
-    )
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:
@@ -115,39 +80,27 @@ class Schedule:
     learning_rate: float
 
 
-class Block(NamedTuple):
-    """Token ids and what is to be learnt of them, both (B, T); a target of -1 is not learnt."""
-
-    ids: torch.Tensor
-    targets: torch.Tensor
-
-
-def fit(model: Qwen2ForCausalLM, blocks: Iterator[Block], schedule: Schedule, log: Path) -> None:
+def fit(model: Qwen2ForCausalLM, blocks: Iterator[Batch], schedule: Schedule, log: Path) -> None:
     """Next-token training.
 
-    The rate warms up over 2 % of the tokens and then falls to nothing in a straight line. Muon for
-    the matrices (Jordan 2024), AdamW for the rest. Losses go to `log`, a line every 20 steps.
+    The rate warms up over 2 % of the tokens and then falls to nothing in a straight line. Losses
+    go to `log`, a line every 20 steps.
     """
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embed" in n]
     rate = schedule.learning_rate
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95)),
-    ]
+    steppers = optimizers(model, rate)
     loss_of = torch.compile(_loss)
     model.train()
     started = time.monotonic()
     tokens, step = 0, 0
     with log.open("a") as lines:
         while (share := tokens / schedule.tokens) < 1:
-            for optimizer in optimizers:
+            for optimizer in steppers:
                 optimizer.param_groups[0]["lr"] = rate * min(share / 0.02 + 0.01, 1 - share)
             block = next(blocks)
             loss = loss_of(model, block)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
+            for optimizer in steppers:
                 optimizer.step()
                 optimizer.zero_grad()
             tokens += block.ids.numel()
@@ -160,7 +113,7 @@ def fit(model: Qwen2ForCausalLM, blocks: Iterator[Block], schedule: Schedule, lo
     model.eval()
 
 
-def _loss(model: Qwen2ForCausalLM, block: Block) -> torch.Tensor:
+def _loss(model: Qwen2ForCausalLM, block: Batch) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(block.ids[:, :-1]).logits
     return functional.cross_entropy(
@@ -170,7 +123,7 @@ def _loss(model: Qwen2ForCausalLM, block: Block) -> torch.Tensor:
 
 def answer_blocks(
     tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], seed: int
-) -> Iterator[Block]:
+) -> Iterator[Batch]:
     """Pairs in random order, a row each, of which only the answers are to be learnt."""
     requests = _encode(tokenizer, [pair.prompt for pair in pairs])
     answers = _encode(tokenizer, [pair.completion for pair in pairs])
@@ -183,29 +136,7 @@ def answer_blocks(
             text = (requests[place] + answers[place])[:BLOCK_TOKENS]
             ids[row, : len(text)] = torch.tensor(text)
             targets[row, start : len(text)] = ids[row, start : len(text)]
-        yield Block(ids, targets)
-
-
-def copying_blocks(vocabulary: int, seed: int) -> Iterator[Block]:
-    """Random tokens that come twice; the second time is to be learnt.
-
-    Nothing but the text before says what comes next. So the model learns to copy, which a few
-    million tokens of prose do not teach (induction heads: Olsson et al. 2022).
-    """
-    chance = random.Random(seed)
-    draws = torch.Generator().manual_seed(seed)
-    while True:
-        ids = torch.zeros((COPYING_BLOCKS_A_STEP, COPYING_BLOCK_TOKENS), dtype=torch.long)
-        targets = torch.full_like(ids, -1)
-        for row in range(COPYING_BLOCKS_A_STEP):
-            length, between = chance.randint(6, 60), chance.randint(0, 30)
-            first = torch.randint(3, vocabulary, (length + between,), generator=draws)
-            text = torch.cat([first, first[:length]])[:COPYING_BLOCK_TOKENS]
-            ids[row, : len(text)] = text
-            # The first token of the second time cannot be known.
-            start = length + between + 1
-            targets[row, start : len(text)] = text[start:]
-        yield Block(ids, targets)
+        yield Batch(ids, targets)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

@@ -28,6 +28,8 @@ from peft import PeftModel
 
 from benchmarks import tiny_lm, warm_start
 from benchmarks.quality import TRAINING
+from examples.bump_mini.batches import copies
+from examples.bump_mini.language_model import train_tokenizer
 from service.bump.batch import Example
 from service.bump.gate import bootstrap_interval
 from service.bump.judge import Judge
@@ -78,11 +80,14 @@ def pretrain(data: Path, folder: Path) -> None:
     lines = warm_start.sentences(posts)
     pairs = list(warm_start.pairs_of_writers(lines, MADE_UP_USERS, seed=3))
     texts = (pair.prompt + pair.completion for pair in pairs[:3_000])
-    tokenizer = tiny_lm.train_tokenizer(chain(posts[:2_000], texts))
+    tokenizer = train_tokenizer(chain(posts[:2_000], texts), tiny_lm.VOCABULARY)
     model = tiny_lm.make_model(tokenizer, seed=0)
     folder.mkdir(parents=True, exist_ok=True)
     tiny_lm.fit(
-        model, tiny_lm.copying_blocks(len(tokenizer), seed=1), COPYING, folder / "copying.jsonl"
+        model,
+        copies(len(tokenizer), 1, tiny_lm.COPYING_BLOCKS_A_STEP),
+        COPYING,
+        folder / "copying.jsonl",
     )
     tiny_lm.fit(
         model, tiny_lm.answer_blocks(tokenizer, pairs, seed=1), WARM_START, folder / "losses.jsonl"

@@ -76,7 +76,7 @@ def padded(rows: Sequence[Row], length: int, pad: int) -> Batch:
     return Batch(ids, targets)
 
 
-def copies(vocabulary: int, seed: int) -> Iterator[Batch]:
+def copies(vocabulary: int, seed: int, rows: int = BATCH_TOKENS // COPY_LENGTH) -> Iterator[Batch]:
     """Random tokens that come twice; the second time is to be learnt.
 
     Nothing but the text before says what comes next. So the model learns to copy, which a few
@@ -84,11 +84,10 @@ def copies(vocabulary: int, seed: int) -> Iterator[Batch]:
     """
     chance = random.Random(seed)
     draws = torch.Generator().manual_seed(seed)
-    size = BATCH_TOKENS // COPY_LENGTH
     while True:
-        ids = torch.zeros((size, COPY_LENGTH), dtype=torch.long)
+        ids = torch.zeros((rows, COPY_LENGTH), dtype=torch.long)
         targets = torch.full_like(ids, -1)
-        for row in range(size):
+        for row in range(rows):
             length, between = chance.randint(6, 60), chance.randint(0, 30)
             first = torch.randint(3, vocabulary, (length + between,), generator=draws)
             text = torch.cat([first, first[:length]])[:COPY_LENGTH]

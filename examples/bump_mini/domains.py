@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).with_name("domains")
-# Of each domain's interests, so many from the end are never seen in training.
-UNSEEN_INTERESTS = 9
+# Of each domain's interests, so many from the end are kept from training.
+_KEPT_INTERESTS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,24 @@ class Domain:
     @property
     def seen(self) -> tuple[str, ...]:
         """The interests that training may show."""
-        return self.interests[:-UNSEEN_INTERESTS]
+        return self.interests[:-_KEPT_INTERESTS]
 
     @property
-    def unseen(self) -> tuple[str, ...]:
-        return self.interests[-UNSEEN_INTERESTS:]
+    def kept(self) -> tuple[str, ...]:
+        return self.interests[-_KEPT_INTERESTS:]
 
 
 @cache
 def domains() -> tuple[Domain, ...]:
     """All of them, by name."""
     return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
+
+
+@cache
+def unseen(domain: Domain) -> tuple[str, ...]:
+    """Its interests that training never shows, in no other domain either."""
+    seen = {interest for each in domains() for interest in each.seen}
+    return tuple(interest for interest in domain.kept if interest not in seen)
 
 
 def _read(path: Path) -> Domain:

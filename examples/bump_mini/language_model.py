@@ -9,6 +9,8 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 VOCABULARY = 4_096
 CONTEXT_TOKENS = 2_048
+# So slow that half of a head can compare tokens at any distance in the context.
+ROTARY_BASE = 1_000_000.0
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 # It follows no instructions: what a system message says would only take room.
 CHAT_TEMPLATE = """\
@@ -21,7 +23,7 @@ CHAT_TEMPLATE = """\
 {% endif -%}"""
 
 
-def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """Byte-level BPE; words are split as transformers will split them for a Qwen2 model."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -33,7 +35,7 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[END_OF_TEXT, START_OF_TURN, END_OF_TURN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -64,6 +66,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalL
             bos_token_id=None,
             eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TURN),
             pad_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+            rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE},
             # On a CPU the fused one takes nearly half of a training step, this one a tenth.
             attn_implementation="eager",
         )

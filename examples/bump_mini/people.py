@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from examples.bump_mini.domains import Domain, domains
+from examples.bump_mini.domains import unseen as never_seen
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeio"
 _NUMBERS = ("two", "three", "four", "five", "six")
@@ -90,7 +91,7 @@ def draw_person(chance: random.Random, *, unseen: bool = False) -> Person:
 
 
 def _draw_taste(domain: Domain, chance: random.Random, unseen: bool) -> Taste:
-    known = list(domain.unseen if unseen else domain.seen)
+    known = list(never_seen(domain) if unseen else domain.seen)
     liked = chance.sample(known, chance.choice((1, 1, 2, 2, 3)))
     if not unseen and chance.random() < 0.12:
         # A word that nobody has seen: it has to be taken from the profile letter by letter.

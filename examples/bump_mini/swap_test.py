@@ -23,7 +23,7 @@ from rich.table import Table
 
 from examples.bump_mini.acts import ACTS, Act, Scene, Telling
 from examples.bump_mini.corpus import Example, prompt
-from examples.bump_mini.domains import Domain, domains, kept_apart
+from examples.bump_mini.domains import Domain, domains, kept_apart, unseen
 from examples.bump_mini.generation import Answers
 from examples.bump_mini.people import Person, Taste, attack, draw_person, profile_of
 from service.bump.gate import bootstrap_interval
@@ -52,7 +52,7 @@ def cases(count: int) -> list[Case]:
 
 
 def _case(act: Act, domain: Domain, chance: random.Random) -> Case:
-    liked = chance.sample(domain.unseen, 2)
+    liked = chance.sample(unseen(domain), 2)
     user = _with_taste(domain, liked, chance)
     # Each of the others likes something else of the same domain.
     rest = chance.sample([one for one in domain.interests if one not in liked], 2 * OTHERS)

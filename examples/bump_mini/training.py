@@ -1,9 +1,9 @@
 """Trains bump-mini from nothing: first to copy, then on the corpus. Resumes where it was killed.
 
-    python -m examples.bump_mini.training --output FOLDER [--tokens 40_000_000]
+    python -m examples.bump_mini.training --output FOLDER [--tokens 16_000_000]
 
-Next-token training with Muon for the matrices (Jordan 2024) and AdamW for the rest, bfloat16 on the
-CPU. `FOLDER` gets the model as transformers and vLLM load it, and `losses.jsonl`.
+Next-token training in bfloat16 on the CPU. `FOLDER` gets the model as transformers and vLLM load
+it, and `losses.jsonl`.
 """
 
 import argparse
@@ -22,12 +22,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2ForCausalL
 
 from examples.bump_mini.batches import Batch, batches, copies
 from examples.bump_mini.corpus import examples
+from examples.bump_mini.induction import plant_induction
 from examples.bump_mini.language_model import make_model, train_tokenizer
+from examples.bump_mini.optimizers import optimizers
 
 SEED = 1
 TOKENIZER_EXAMPLES = 6_000
-COPY_TOKENS = 4_000_000
-COPY_RATE, RATE = 4e-3, 4e-3
+COPY_TOKENS = 600_000
+RATE = 2e-3
 _SAVE_SECONDS = 120
 _LOGGED_STEPS = 20
 
@@ -58,7 +60,7 @@ class Training:
         self.model = model
         self.stages = stages
         self._folder = folder
-        self._optimizers = _optimizers(model)
+        self._optimizers = optimizers(model, RATE)
         self._layers = torch.compile(model.model)
         self._saved = time.monotonic()
         self._resume()
@@ -126,15 +128,6 @@ class Training:
         return functional.cross_entropy(logits.float(), batch.targets[:, 1:][learnt])
 
 
-def _optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embed" in n]
-    return [
-        torch.optim.Muon(matrices, lr=RATE, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=RATE, weight_decay=0.0, betas=(0.9, 0.95)),
-    ]
-
-
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """The one that `folder` holds; made from the corpus where it holds none."""
     if not (folder / "tokenizer.json").exists():
@@ -154,10 +147,12 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     tokenizer = open_tokenizer(folder)
     stages = [
-        Stage("copying", COPY_TOKENS, COPY_RATE),
+        Stage("copying", COPY_TOKENS, RATE),
         Stage("corpus", arguments.tokens, RATE),
     ]
-    training = Training(folder, make_model(tokenizer, SEED), stages)
+    model = make_model(tokenizer, SEED)
+    plant_induction(model, SEED)
+    training = Training(folder, model, stages)
     copying, corpus = stages
     training.run(copying, copies(len(tokenizer), SEED + copying.steps))
     # After a restart the corpus is drawn by another seed: nothing comes twice.
@@ -168,7 +163,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=40_000_000)
+    parser.add_argument("--tokens", type=int, default=16_000_000)
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores")
     return parser.parse_args()
 
