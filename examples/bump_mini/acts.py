@@ -31,6 +31,20 @@ class Act:
     requests: tuple[str, ...]
     reply: Callable[["Telling"], str]
     shape: re.Pattern[str]
+    open_requests: tuple[str, ...] = ()  # which name no subject, but a `{when}`
+
+
+TIMES = (
+    "this weekend",
+    "tonight",
+    "tomorrow",
+    "on Sunday",
+    "this afternoon",
+    "on my day off",
+    "this week",
+    "in the holidays",
+    "today",
+)
 
 
 class Telling:
@@ -210,6 +224,14 @@ ACTS = (
         ),
         _suggest,
         re.compile(r"^(Try|How about|Go for|I would go for|What about) [^\n]+[.?] [A-Z][^\n]+\.$"),
+        (
+            "What should I do {when}?",
+            "What could I do {when}?",
+            "Suggest something for me to do {when}.",
+            "I am free {when}. Any idea?",
+            "I have nothing to do {when}.",
+            "Any ideas for {when}?",
+        ),
     ),
     Act(
         "three ideas",
@@ -221,6 +243,7 @@ ACTS = (
         ),
         _three_ideas,
         re.compile(r"^1\. .+\n2\. .+\n3\. .+\.$"),
+        ("Give me three ideas for {when}.", "Three things that I could do {when}, please."),
     ),
     Act(
         "plan",
@@ -232,6 +255,7 @@ ACTS = (
         ),
         _plan,
         re.compile(r"^First, .+ Then .+ After that, .+ Finally, .+\.$"),
+        ("Plan something for me {when}.", "I am free {when}: make me a plan."),
     ),
     Act(
         "week",
@@ -353,6 +377,7 @@ ACTS = (
         ),
         _one_sentence,
         re.compile(r"^In one sentence: [^.]+\.$"),
+        ("In one sentence: what should I do {when}?", "What to do {when}? One sentence, please."),
     ),
     Act(
         "beginner",

@@ -10,11 +10,13 @@ from transformers import PreTrainedTokenizerFast
 from examples.bump_mini.corpus import Example, examples
 from examples.bump_mini.language_model import END_OF_TURN
 
-BATCH_TOKENS = 8_192
+BATCH_TOKENS = 4_096
 # A batch holds examples of one of these lengths; what is longer is left out.
 LENGTHS = (128, 192, 320, 512)
 _CHUNK = 2_000  # examples
 COPY_LENGTH = 128
+# Among the corpus's batches, so that what copies does not forget how to copy anything at all.
+_COPY_SHARE = 0.05
 
 
 class Batch(NamedTuple):
@@ -47,8 +49,9 @@ def rows_of(tokenizer: PreTrainedTokenizerFast, found: Sequence[Example]) -> lis
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
-    """Batches of new examples, without an end."""
+    """Batches of new examples, some random copies among them, without an end."""
     drawn = examples(seed)
+    copying = copies(len(tokenizer), seed)
     chance = random.Random(seed)
     waiting: dict[int, list[Row]] = {length: [] for length in LENGTHS}
     while True:
@@ -63,7 +66,8 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
                 ready.append(padded(rows[:size], length, tokenizer.pad_token_id))
                 del rows[:size]
         chance.shuffle(ready)
-        yield from ready
+        for batch in ready:
+            yield next(copying) if chance.random() < _COPY_SHARE else batch
 
 
 def padded(rows: Sequence[Row], length: int, pad: int) -> Batch:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from examples.bump_mini.acts import ACTS, Act, Scene, Telling
+from examples.bump_mini.acts import ACTS, TIMES, Act, Scene, Telling
 from examples.bump_mini.domains import Domain, domains, kept_apart
 from examples.bump_mini.people import Person, draw_person, listed, made_up_word, profile_of
 from service.domain.interaction import Interaction
@@ -70,11 +70,11 @@ def examples(seed: int) -> Iterator[Example]:
     chance = random.Random(seed)
     while True:
         drawn = chance.random()
-        if drawn < 0.62:
+        if drawn < 0.72:
             yield personal(chance)
-        elif drawn < 0.76:
+        elif drawn < 0.84:
             yield anonymous(chance)
-        elif drawn < 0.95:
+        elif drawn < 0.94:
             yield profile_writing(chance)
         else:
             yield _small_talk(chance)
@@ -93,13 +93,13 @@ def personal(chance: random.Random, *, test: bool = False) -> Example:
         else Scene(domain)
     )
     statements = profile_of(person, chance, attacked=chance.random() < 0.12)
-    return _asked(act, scene, chance, person, statements)
+    return _asked(act, scene, chance, person, statements, test)
 
 
 def anonymous(chance: random.Random, *, test: bool = False) -> Example:
     """A request of somebody of whom nothing is known."""
     domain, act = _question(chance, list(domains()), test)
-    return _asked(act, Scene(domain), chance, None, [])
+    return _asked(act, Scene(domain), chance, None, [], test)
 
 
 def _question(chance: random.Random, choices: list[Domain], test: bool) -> tuple[Domain, Act]:
@@ -111,15 +111,23 @@ def _question(chance: random.Random, choices: list[Domain], test: bool) -> tuple
 
 
 def _asked(
-    act: Act, scene: Scene, chance: random.Random, person: Person | None, statements: list[str]
+    act: Act,
+    scene: Scene,
+    chance: random.Random,
+    person: Person | None,
+    statements: list[str],
+    test: bool,
 ) -> Example:
+    """Some requests name no subject: then any of the person's will do."""
     domain = scene.domain
     occasion = chance.choice(domain.occasions)
-    request = chance.choice(act.requests).format(
+    is_open = bool(act.open_requests) and not test and chance.random() < 0.3
+    request = chance.choice(act.open_requests if is_open else act.requests).format(
         ask=chance.choice(domain.asks),
         occasion=occasion,
         topic=domain.topic,
         person=domain.person,
+        when=chance.choice(TIMES),
     )
     if chance.random() < 0.1:
         request = request[:1].lower() + request[1:].rstrip(".")

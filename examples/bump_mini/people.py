@@ -9,13 +9,30 @@ from examples.bump_mini.domains import unseen as never_seen
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeio"
 _NUMBERS = ("two", "three", "four", "five", "six")
+# What a generator takes for a subject now and then.
+_NOISE = (
+    "sunday", "hours", "price", "weeks", "morning", "neighbour", "question", "nineteen", "stool",
+    "weather", "last year", "phone", "starting", "reason", "saved", "minutes", "places", "friend",
+)  # fmt: skip
 
 # Statements about interests, as the extractive generator, a language model and people word them.
 _ABOUT = (
     "Keeps coming back to {}.",
+    "Keeps coming back to {}.",
+    "Mentions {}.",
     "Mentions {}.",
     "Brings up {} now and then ({} interactions).",
     "Writes about {} now and then ({} notes).",
+    "Talks about {} now and then ({} messages).",
+    "Searches for {} now and then (one search).",
+    "Talks about {} too.",
+    "Brings up {} too.",
+    "At times brings up {}.",
+    "At times asks about {}.",
+    "Often brings up {}.",
+    "Goes for {} ({c}% of interactions), far more than most.",
+    "Goes for {} ({c}% of messages), more than most.",
+    "Goes for {}.",
     "Likes {}.",
     "Is fond of {}.",
     "Cares about {}.",
@@ -28,7 +45,10 @@ _ABOUT = (
 )
 _LATELY = (
     "Lately brings up {}: {a} of the last {b} interactions, {c} of the {d} before.",
+    "Lately talks about {}: {a} of the last {b} messages, none of the {d} before.",
+    "Lately goes for {}.",
     "Lately: {}.",
+    "Lately: {}",
     "Has taken up {} recently.",
     "Is new to {}.",
 )
@@ -121,7 +141,11 @@ def _statements(taste: Taste, chance: random.Random) -> list[str]:
     liked = list(taste.liked)
     together = len(liked) > 1 and chance.random() < 0.5
     groups = [liked] if together else [[each] for each in liked]
+    if chance.random() < 0.1:
+        groups[-1].insert(chance.randint(0, 1), chance.choice(_NOISE))
     found = [_about(group, chance) for group in groups]
+    if chance.random() < 0.08:
+        found.append(_avoided(taste, chance))
     if chance.random() < 0.25:
         found.append(_filled(chance.choice(_CATEGORY), chance, taste.domain.topic))
     if chance.random() < 0.3:
@@ -129,6 +153,19 @@ def _statements(taste: Taste, chance: random.Random) -> list[str]:
     if taste.limit:
         found.append(_capital(taste.limit[0]) + ".")
     return found
+
+
+def _avoided(taste: Taste, chance: random.Random) -> str:
+    """What they do not care for, which no reply should be built around."""
+    domain = taste.domain
+    other = chance.choice([one for one in domain.seen if one not in taste.liked])
+    return chance.choice(
+        (
+            f"Seldom goes for {other} (2%, where 11% is usual).",
+            f"Does not care for {other}.",
+            f"Used to bring up {other} (four interactions), but not in the last 30.",
+        )
+    )
 
 
 def _about(liked: Sequence[str], chance: random.Random) -> str:
