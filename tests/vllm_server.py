@@ -65,12 +65,14 @@ def vllm_unavailable_reason() -> str | None:
 
 
 class VllmServer:
-    """A server of the model `MODEL_NAME`; it keeps its port from one start to the next.
+    """A server of one model, named `MODEL_NAME`; it keeps its port from one start to the next.
 
-    A start takes about 30 s and 3 GB. The server ends with this process.
+    Without `model` it is the tiny one. A start takes about 30 s and 3 GB. The server ends with this
+    process.
     """
 
-    def __init__(self, log: IO[bytes]) -> None:
+    def __init__(self, log: IO[bytes], model: Path | None = None) -> None:
+        self._model = model
         self._port = _free_port()
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +87,7 @@ class VllmServer:
 
         Raises VllmNotStarted, or CalledProcessError if the model cannot be built.
         """
-        self._process = _start(tiny_model(), self._port, self._log)
+        self._process = _start(self._model or tiny_model(), self._port, self._log)
         _await_health(self._process, f"http://127.0.0.1:{self._port}/health", self._log)
 
     def kill(self) -> None:
@@ -104,10 +106,10 @@ class VllmServer:
 
 
 @contextmanager
-def vllm_server() -> Iterator[VllmServer]:
+def vllm_server(model: Path | None = None) -> Iterator[VllmServer]:
     """A server that has started; raises like `VllmServer.start`."""
     with tempfile.TemporaryFile() as log:
-        server = VllmServer(log)
+        server = VllmServer(log, model)
         try:
             server.start()
             yield server

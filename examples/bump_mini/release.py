@@ -27,6 +27,8 @@ def main() -> None:
     shutil.rmtree(FILES, ignore_errors=True)
     model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float16)
     model.save_pretrained(FILES)
+    # safetensors writes for its owner alone, and a service mostly runs as another.
+    (FILES / "model.safetensors").chmod(0o644)
     for name in _TOKENIZER:
         shutil.copy(folder / name, FILES / name)
     last = json.loads((folder / "losses.jsonl").read_text().splitlines()[-1])

@@ -1,6 +1,6 @@
 """Trains bump-mini from nothing: first to copy, then on the corpus. Resumes where it was killed.
 
-    python -m examples.bump_mini.training --output FOLDER [--tokens 16_000_000]
+    python -m examples.bump_mini.training --output FOLDER [--tokens 12_000_000]
 
 Next-token training in bfloat16 on the CPU. `FOLDER` gets the model as transformers and vLLM load
 it, and `losses.jsonl`.
@@ -29,18 +29,22 @@ from examples.bump_mini.optimizers import optimizers
 SEED = 1
 TOKENIZER_EXAMPLES = 6_000
 COPY_TOKENS = 600_000
-RATE = 2e-3
+COPY_RATE, RATE = 2e-3, 4e-3
 _SAVE_SECONDS = 120
 _LOGGED_STEPS = 20
 
 
 @dataclass
 class Stage:
-    """How far a stage of the training has come."""
+    """How far a stage of the training has come.
+
+    The first part, `gently` of it, goes at half the rate: the whole one breaks the planted heads.
+    """
 
     name: str
     tokens: int
     rate: float
+    gently: float = 0.0
     done: int = 0
     steps: int = 0
 
@@ -50,7 +54,8 @@ class Stage:
 
     def rate_now(self) -> float:
         """Up within the first hundredth, level, and down to nothing over the last half."""
-        return self.rate * min(self.share / 0.01 + 0.01, 1.0, 2 * (1 - self.share))
+        level = 0.5 if self.share < self.gently else 1.0
+        return self.rate * min(self.share / 0.01 + 0.01, level, 2 * (1 - self.share))
 
 
 class Training:
@@ -147,8 +152,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     tokenizer = open_tokenizer(folder)
     stages = [
-        Stage("copying", COPY_TOKENS, RATE),
-        Stage("corpus", arguments.tokens, RATE),
+        Stage("copying", COPY_TOKENS, COPY_RATE),
+        Stage("corpus", arguments.tokens, RATE, gently=0.2),
     ]
     model = make_model(tokenizer, SEED)
     plant_induction(model, SEED)
@@ -163,7 +168,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=16_000_000)
+    parser.add_argument("--tokens", type=int, default=12_000_000)
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores")
     return parser.parse_args()
 
