@@ -27,25 +27,42 @@ class Batch(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An example's tokens; the answer begins at `answer`."""
+    """An example's tokens, and which of them are answers: from, to."""
 
     ids: Sequence[int]
-    answer: int
+    answers: Sequence[tuple[int, int]]
 
 
 def rows_of(tokenizer: PreTrainedTokenizerFast, found: Sequence[Example]) -> list[Row]:
-    prompts = [
-        tokenizer.apply_chat_template(
-            [message.to_json() for message in one.messages],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        for one in found
-    ]
-    asked = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    answers = [one.answer + END_OF_TURN for one in found]
-    told = tokenizer(answers, add_special_tokens=False)["input_ids"]
-    return [Row(before + after, len(before)) for before, after in zip(asked, told, strict=True)]
+    texts = [text for one in found for text in _turns(tokenizer, one)]
+    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    return [_row(encoded, 1 + len(one.later)) for one in found]
+
+
+def _turns(tokenizer: PreTrainedTokenizerFast, example: Example) -> list[str]:
+    """What is asked and what is answered, in turns."""
+    asked = tokenizer.apply_chat_template(
+        [message.to_json() for message in example.messages],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    texts = [asked, example.answer + END_OF_TURN]
+    for request, answer in example.later:
+        chat = [{"role": "user", "content": request}]
+        again = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        texts += ["\n" + again, answer + END_OF_TURN]
+    return texts
+
+
+def _row(encoded: Iterator[list[int]], turns: int) -> Row:
+    ids: list[int] = []
+    answers = []
+    for _ in range(turns):
+        ids += next(encoded)
+        start = len(ids)
+        ids += next(encoded)
+        answers.append((start, len(ids)))
+    return Row(ids, answers)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
@@ -76,7 +93,8 @@ def padded(rows: Sequence[Row], length: int, pad: int) -> Batch:
     for place, row in enumerate(rows):
         text = torch.tensor(row.ids)
         ids[place, : len(text)] = text
-        targets[place, row.answer : len(text)] = text[row.answer :]
+        for start, end in row.answers:
+            targets[place, start:end] = text[start:end]
     return Batch(ids, targets)
 
 

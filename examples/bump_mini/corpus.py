@@ -6,7 +6,7 @@ replies to somebody with a profile, to somebody without, profiles of histories, 
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -55,7 +55,10 @@ _DOES_NOT_KNOW = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt's messages and the answer. `scene`, `act` and `person` where it is a request."""
+    """A prompt's messages and the answer. `scene`, `act` and `person` where it is a request.
+
+    `later`: what was asked and answered after it, in the same conversation.
+    """
 
     messages: tuple[Message, ...]
     answer: str
@@ -63,6 +66,7 @@ class Example:
     scene: Scene | None = None
     act: Act | None = None
     person: Person | None = None
+    later: tuple[tuple[str, str], ...] = ()
 
 
 def examples(seed: int) -> Iterator[Example]:
@@ -71,56 +75,57 @@ def examples(seed: int) -> Iterator[Example]:
     while True:
         drawn = chance.random()
         if drawn < 0.72:
-            yield personal(chance)
+            yield conversation(personal(chance), chance)
         elif drawn < 0.84:
-            yield anonymous(chance)
+            yield conversation(anonymous(chance), chance)
         elif drawn < 0.94:
             yield profile_writing(chance)
         else:
             yield _small_talk(chance)
 
 
+def conversation(first: Example, chance: random.Random) -> Example:
+    """`first`, and up to three more requests of the same person."""
+    later = (
+        _asked(first.person, chance, test=False) for _ in range(chance.choice((0, 2, 3, 3, 3)))
+    )
+    return replace(first, later=tuple((one.request, one.answer) for one in later))
+
+
 def personal(chance: random.Random, *, test: bool = False) -> Example:
     """A request of somebody with a profile, which mostly has something to do with it."""
     person = draw_person(chance, unseen=test)
-    about_them = test or chance.random() < 0.85
-    choices = [taste.domain for taste in person.tastes] if about_them else list(domains())
-    domain, act = _question(chance, choices, test)
-    taste = person.taste_of(domain)
-    scene = (
-        Scene(domain, taste.liked, taste.limit[1] if taste.limit else "")
-        if taste
-        else Scene(domain)
-    )
+    asked = _asked(person, chance, test=test)
     statements = profile_of(person, chance, attacked=chance.random() < 0.12)
-    return _asked(act, scene, chance, person, statements, test)
+    return replace(asked, messages=prompt(asked.request, statements))
 
 
 def anonymous(chance: random.Random, *, test: bool = False) -> Example:
     """A request of somebody of whom nothing is known."""
-    domain, act = _question(chance, list(domains()), test)
-    return _asked(act, Scene(domain), chance, None, [], test)
+    return _asked(None, chance, test=test)
 
 
-def _question(chance: random.Random, choices: list[Domain], test: bool) -> tuple[Domain, Act]:
-    while True:
-        domain, act = chance.choice(choices), chance.choice(ACTS)
-        if kept_apart(act.name, domain.name) == test:
-            return domain, act
-        # A person whose domains are all kept apart, or none: look among all acts again.
-
-
-def _asked(
-    act: Act,
-    scene: Scene,
-    chance: random.Random,
-    person: Person | None,
-    statements: list[str],
-    test: bool,
-) -> Example:
-    """Some requests name no subject: then any of the person's will do."""
-    domain = scene.domain
+def _asked(person: Person | None, chance: random.Random, *, test: bool) -> Example:
+    """A request and its answer; the prompt is a stranger's."""
+    about_them = person is not None and (test or chance.random() < 0.85)
+    tastes = person.tastes if person and about_them else ()
+    domain, act = _question(chance, [taste.domain for taste in tastes] or [*domains()], test)
+    scene = _scene(domain, person)
     occasion = chance.choice(domain.occasions)
+    request = _request(act, domain, occasion, chance, test)
+    answer = act.reply(Telling(scene, occasion, chance))
+    return Example(prompt(request, []), answer, request, scene, act, person)
+
+
+def _scene(domain: Domain, person: Person | None) -> Scene:
+    taste = person.taste_of(domain) if person else None
+    if taste is None:
+        return Scene(domain)
+    return Scene(domain, taste.liked, taste.limit[1] if taste.limit else "")
+
+
+def _request(act: Act, domain: Domain, occasion: str, chance: random.Random, test: bool) -> str:
+    """Some name no subject: then any of the person's will do."""
     is_open = bool(act.open_requests) and not test and chance.random() < 0.3
     request = chance.choice(act.open_requests if is_open else act.requests).format(
         ask=chance.choice(domain.asks),
@@ -130,9 +135,16 @@ def _asked(
         when=chance.choice(TIMES),
     )
     if chance.random() < 0.1:
-        request = request[:1].lower() + request[1:].rstrip(".")
-    answer = act.reply(Telling(scene, occasion, chance))
-    return Example(prompt(request, statements), answer, request, scene, act, person)
+        return request[:1].lower() + request[1:].rstrip(".")
+    return request
+
+
+def _question(chance: random.Random, choices: list[Domain], test: bool) -> tuple[Domain, Act]:
+    while True:
+        domain, act = chance.choice(choices), chance.choice(ACTS)
+        if kept_apart(act.name, domain.name) == test:
+            return domain, act
+        # A person whose domains are all kept apart, or none: look among all acts again.
 
 
 def prompt(request: str, statements: list[str]) -> tuple[Message, ...]:

@@ -39,7 +39,7 @@ def perplexities(folder: Path) -> dict[str, float]:
             some = rows[start : start + _ROWS]
             batch = padded(some, len(some[-1].ids), tokenizer.pad_token_id)
             loss += _summed_loss(model, batch)
-            tokens += sum(len(row.ids) - row.answer for row in some)
+            tokens += sum(end - start for row in some for start, end in row.answers)
         found[kind] = math.exp(loss / tokens)
     return found
 

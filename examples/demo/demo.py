@@ -1,17 +1,19 @@
 """`make demo`: the whole way of the data on this machine, with fictional users.
 
 Starts `bump up` (Postgres, Valkey, API, worker) on a directory of its own, sends it the histories
-beside this file, has the profiles written, and shows two of them and what they do to a prompt.
+beside this file, has the profiles written, and shows two of them, what they do to a prompt, and
+what a model makes of it: bump-mini, or the one that BUMP_DOWNSTREAM_URL names.
 Running it again is safe: events that are stored already are recognised.
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from service.embedded import default_data_dir
 HISTORIES = Path(__file__).with_name("histories.jsonl")
 DATA_DIR = default_data_dir().with_name("bump-demo")
 SHOWN_USERS = ("ada-trail-runner", "gerrit-birdwatcher")
-QUESTION = "What should I do outdoors this weekend?"
+QUESTION = "What should I do this weekend?"
 START_SECONDS = 60
 PROFILE_SECONDS = 30
 
@@ -42,11 +44,10 @@ def main() -> None:
         write_profiles(bump, users)
         for user_id in SHOWN_USERS:
             show_profile(bump, user_id)
+        show_prompt(bump, SHOWN_USERS[0])
         for user_id in SHOWN_USERS:
-            show_prompt(bump, user_id)
-        if os.environ.get("BUMP_DOWNSTREAM_URL"):
-            for user_id in SHOWN_USERS:
-                show_answer(bump, user_id)
+            show_answer(bump, user_id)
+        show_answer(bump, "somebody-unknown")
     show_next_steps()
 
 
@@ -170,10 +171,32 @@ def show_prompt(bump: httpx2.Client, user_id: str) -> None:
 
 
 def show_answer(bump: httpx2.Client, user_id: str) -> None:
-    response = bump.post("/v1/personalize", json={"user_id": user_id, "input": QUESTION})
-    answer = response.json()
-    text = answer.get("output") or answer.get("detail")
-    console.print(Panel(Text(str(text)), title="POST /v1/personalize", subtitle=user_id))
+    """The model's answer, and the statement of the profile that it owes most to."""
+    body = {"user_id": user_id, "input": QUESTION, "temperature": 0}
+    answer = bump.post("/v1/personalize", json=body).json()
+    output = str(answer.get("output") or answer.get("detail"))
+    text = Text(f"{output}\n\n")
+    profile = bump.get(f"/v1/users/{user_id}/profile")
+    statements = [one["text"] for one in profile.json().get("statements", ())]
+    if statement := statement_behind(output, statements):
+        text.append("because of  ", style="dim")
+        text.append(statement, style="bold")
+    else:
+        text.append("no statement of a profile is in it", style="dim")
+    title = f"POST /v1/personalize  \u201c{QUESTION}\u201d"
+    console.print(Panel(text, title=title, subtitle=user_id))
+
+
+def statement_behind(answer: str, statements: Sequence[str]) -> str | None:
+    """The statement that shares most words with the answer, if any does; common ones count less."""
+    shared = {one: words(answer) & words(one) for one in statements}
+    best = max(statements, key=lambda one: len(shared[one]), default=None)
+    return best if best is not None and shared[best] else None
+
+
+def words(text: str) -> set[str]:
+    """Words of five letters and more that the question does not hold."""
+    return set(re.findall(r"[a-z]{5,}", text.lower())) - set(QUESTION.lower().split())
 
 
 def shortened(text: str, limit: int = 84) -> str:
@@ -187,7 +210,7 @@ def show_next_steps() -> None:
   .venv/bin/bump up --data-dir {DATA_DIR}        the same data, to play with
   curl 127.0.0.1:8000/v1/users/ben-home-cook/profile
   open http://127.0.0.1:8000/docs                        every route, to try out
-  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of your model
+  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a better model
   README.md has a 60-second tour; docs/architecture.md how it works.""",
         soft_wrap=True,
     )

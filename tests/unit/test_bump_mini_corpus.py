@@ -104,3 +104,20 @@ def test_a_case_of_the_swap_test_differs_from_its_others_by_taste_alone() -> Non
     for case in cases(40):
         assert len(case.others) == 8
         assert not any(liked in "\n".join(other) for liked in tastes(case) for other in case.others)
+
+
+def test_a_conversation_goes_on_about_the_same_person(drawn: list[Example]) -> None:
+    longer = [one for one in drawn if one.later]
+    assert len(longer) > 0.4 * len(drawn)
+    for one in longer:
+        answers = [answer for _, answer in one.later]
+        assert all(any(act.shape.match(answer) for act in ACTS) for answer in answers)
+    known = [one for one in longer if one.person]
+    liked = [one for one in known if any(mentions(one, answer) for _, answer in one.later)]
+    assert len(liked) > 0.7 * len(known)
+
+
+def mentions(example: Example, answer: str) -> bool:
+    assert example.person
+    names = [name for taste in example.person.tastes for name in taste.liked]
+    return any(name.lower() in answer.lower() for name in names)

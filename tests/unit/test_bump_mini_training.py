@@ -29,13 +29,14 @@ def test_a_model_with_planted_heads_copies_before_any_training() -> None:
     assert copied(planted=True) > 0.2 > 0.02 > copied(planted=False)
 
 
-def test_only_the_answer_is_learnt() -> None:
+def test_only_answers_are_learnt() -> None:
     tokenizer = train_tokenizer(TEXTS, 600)
-    example = Example((Message("user", "What should I bake?"),), "A dark loaf of rye.")
+    later = (("In May?", "A loaf."),)
+    example = Example((Message("user", "What should I bake?"),), "A dark loaf of rye.", later=later)
     (row,) = rows_of(tokenizer, [example])
     batch = padded([row], length=128, pad=tokenizer.pad_token_id)
     learnt = batch.targets[0][batch.targets[0] >= 0]
-    assert tokenizer.decode(learnt) == "A dark loaf of rye.<|im_end|>"
+    assert tokenizer.decode(learnt) == "A dark loaf of rye.<|im_end|>A loaf.<|im_end|>"
 
 
 def test_of_a_copy_only_what_came_before_is_to_be_learnt() -> None:
