@@ -1,4 +1,4 @@
-"""bump-mini's files: the model that was released, or none at all."""
+"""bump-mini's files: the model that was released, or none at all. A card lies beside them."""
 
 import hashlib
 import json
@@ -18,8 +18,13 @@ _WEIGHTS = "model.safetensors"
 
 def load_bump_mini(folder: Path = FILES) -> tuple[Decoder, ChatTokenizer]:
     """Raises ConfigurationError where a file is not the one whose SHA-256 `card.json` gives."""
-    card = json.loads((folder / "card.json").read_bytes())
-    data = {name: (folder / name).read_bytes() for name in card["sha256"]}
+    try:
+        card = json.loads((folder / "card.json").read_bytes())
+        data = {name: (folder / name).read_bytes() for name in card["sha256"]}
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"bump-mini needs {error.filename}, which is missing: install bump-service again."
+        ) from error
     for name, digest in card["sha256"].items():
         if hashlib.sha256(data[name]).hexdigest() != digest:
             raise ConfigurationError(
