@@ -1,6 +1,6 @@
 """A real API process before a real model process, and a user with a profile to ask as."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import httpx2
@@ -8,6 +8,7 @@ import pytest
 
 from service.embedded import EmbeddedServers
 from service.worker import Worker
+from tests.clients.either_client import EitherClient, either_client
 from tests.conftest import ApiKeyMaker
 from tests.faults.processes import ApiProcess, Processes, service_environment
 from tests.integration.api.calls import write_profile
@@ -44,3 +45,19 @@ async def address(
 ) -> Address:
     await write_profile(client, worker)
     return Address(f"{clients_api.url}/v1", await make_key("personalize"))
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which of the two clients a test is about; it holds for both."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+async def bump(
+    kind: str, clients_api: ApiProcess, make_key: ApiKeyMaker
+) -> AsyncIterator[EitherClient]:
+    """A client of the test's project with every scope, of the real API."""
+    async with either_client(kind, clients_api.url, await make_key()) as client:
+        yield client
