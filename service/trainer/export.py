@@ -31,6 +31,19 @@ class Card:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DownstreamCard:
+    """Of a model that answers. `origin`: what its demonstrations were made of. `users` as above.
+    `too_long`: demonstrations that were left out. `curve`: (step, loss)."""
+
+    base: str
+    origin: Mapping[str, Any]
+    users: tuple[str, ...]
+    too_long: int
+    curve: tuple[tuple[int, float], ...]
+    settings: Mapping[str, Any]
+
+
 def user_digests(user_ids: Iterable[str]) -> tuple[str, ...]:
     """16 hex digits for each user, sorted."""
     return tuple(
@@ -40,6 +53,19 @@ def user_digests(user_ids: Iterable[str]) -> tuple[str, ...]:
 
 def write_card(folder: Path, artifact: str, card: Card) -> str:
     """`card.json` and `README.md` into `folder`; the SHA-256 of the `artifact` in it, as hex."""
+    digest = _write_document(folder, artifact, card)
+    (folder / "README.md").write_text(_readme(card, artifact, digest))
+    return digest
+
+
+def write_downstream_card(folder: Path, artifact: str, card: DownstreamCard) -> str:
+    """The same for a model that answers."""
+    digest = _write_document(folder, artifact, card)
+    (folder / "README.md").write_text(_downstream_readme(card, artifact, digest))
+    return digest
+
+
+def _write_document(folder: Path, artifact: str, card: Card | DownstreamCard) -> str:
     digest = hashlib.sha256((folder / artifact).read_bytes()).hexdigest()
     document = {
         **asdict(card),
@@ -48,7 +74,6 @@ def write_card(folder: Path, artifact: str, card: Card) -> str:
         "versions": _versions(_TRAINING_LIBRARIES),
     }
     (folder / "card.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-    (folder / "README.md").write_text(_readme(card, artifact, digest))
     return digest
 
 
@@ -84,4 +109,27 @@ Writes user profiles. Trained by the BUMP reward (arXiv 2606.05336), without lab
 
 `card.json` holds the whole curve, all settings, the versions of the libraries, and digests of the
 users that were trained on: whoever measures this model must take others, and another judge.
+"""
+
+
+def _downstream_readme(card: DownstreamCard, artifact: str, digest: str) -> str:
+    task, method = card.origin["task"], card.origin["method"]
+    return f"""\
+---
+base_model: {card.base}
+tags: [bump, lamp]
+---
+# {card.base} on {task}, method {method}
+
+Answers questions of {task}, asked as `bump lamp --methods {method}` asks them. Fine-tuned on the
+golds of the train split.
+
+| | |
+|---|---|
+| base | `{card.base}` |
+| demonstrations | {len(card.users)}, and {card.too_long} left out as too long |
+| `{artifact}` | SHA-256 `{digest}` |
+
+`card.json` holds the curve, all settings, the versions of the libraries, what the demonstrations
+were made of, and digests of the samples: whoever measures this model must take others.
 """

@@ -5,18 +5,14 @@ folder: `metrics.jsonl` and event files, `checkpoints/`, and in the end `adapter
 """
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import structlog
-import torch
 from accelerate import PartialState
 from datasets import Dataset
-from peft import LoraConfig
-from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from service.bump.batch import BatchTooSmall, Example, draw_negatives
@@ -25,6 +21,13 @@ from service.errors import ConfigurationError
 from service.trainer.curves import Curves
 from service.trainer.llm_config import LlmConfig
 from service.trainer.llm_rollouts import profile_text, request_messages
+from service.trainer.lora_run import (
+    CurveCallback,
+    last_checkpoint,
+    lora,
+    run_arguments,
+    step_of,
+)
 from service.trainer.ranks import once_for_all
 from service.trainer.rewarding import Rollout, reward_rollouts
 from service.trainer.schedule import users_of_steps
@@ -113,21 +116,6 @@ class BumpReward:
         }
 
 
-class CurveCallback(TrainerCallback):
-    """Every step's numbers to the curves; what is not a finite number is left out."""
-
-    def __init__(self, curves: Curves) -> None:
-        self._curves = curves
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if "reward" not in logs:
-            return  # the summary of the whole run, which TRL logs last
-        numbers = {name: float(v) for name, v in logs.items() if isinstance(v, int | float)}
-        self._curves.log(
-            state.global_step, {name: v for name, v in numbers.items() if math.isfinite(v)}
-        )
-
-
 def train(
     config: LlmConfig, examples: Sequence[Example], judge: Judge, folder: Path
 ) -> Path | None:
@@ -138,7 +126,7 @@ def train(
     the judge and the rollout server raise when they stay away: the run can be resumed.
     """
     checkpoint = last_checkpoint(folder)
-    after = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    after = step_of(checkpoint) if checkpoint else 0
     adapter = folder / "adapter"
     with asyncio.Runner() as runner:
         trainer = _trainer(config, examples, BumpReward(examples, judge, config, runner), folder)
@@ -146,7 +134,7 @@ def train(
         trainer.rollout_func = rollouts
         with Curves(folder, after=after) if trainer.is_world_process_zero() else nullcontext() as c:
             if c:
-                trainer.add_callback(CurveCallback(c))
+                trainer.add_callback(CurveCallback(c, marker="reward"))
             try:
                 trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
             finally:
@@ -158,16 +146,6 @@ def train(
     return adapter
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: its state is what comes last."""
-    written = (folder / "checkpoints").glob("checkpoint-*/trainer_state.json")
-    return max(
-        (state.parent for state in written),
-        key=lambda path: int(path.name.rpartition("-")[2]),
-        default=None,
-    )
-
-
 def _trainer(
     config: LlmConfig, examples: Sequence[Example], reward: BumpReward, folder: Path
 ) -> GRPOTrainer:
@@ -176,12 +154,7 @@ def _trainer(
         reward_funcs=reward,
         args=_arguments(config, folder),
         train_dataset=_prompts(config, examples),
-        peft_config=LoraConfig(
-            r=config.policy.lora_rank,
-            lora_alpha=config.policy.lora_alpha,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora(config.policy.lora_rank, config.policy.lora_alpha),
     )
 
 
@@ -194,37 +167,21 @@ def _arguments(config: LlmConfig, folder: Path) -> GRPOConfig:
             f"A step's {training.users} x {training.group} rollouts cannot be shared out by "
             f"{at_once} (training.micro_batch times the processes): choose numbers that divide."
         )
-    cuda = torch.cuda.is_available()
     server: dict[str, Any] = {}
     if rollouts.engine in ("colocate", "server"):
         server = {"use_vllm": True, "vllm_mode": rollouts.engine}
         if rollouts.engine == "server":
             server["vllm_server_base_url"] = rollouts.url
     return GRPOConfig(
-        output_dir=str(folder / "checkpoints"),
+        **run_arguments(training, folder, training.steps),
         num_generations=training.group,
-        per_device_train_batch_size=training.micro_batch,
         gradient_accumulation_steps=rounds,
         max_completion_length=rollouts.answer_tokens,
         temperature=rollouts.temperature,
-        max_steps=training.steps,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
-        warmup_steps=int(training.warmup * training.steps),
         beta=training.kl,
         entropy_coef=training.entropy,
         scale_rewards="group",
-        model_init_kwargs={"dtype": "bfloat16" if training.precision == "bf16" else "float32"},
-        bf16=training.precision == "bf16",
-        use_cpu=not cuda,
-        gradient_checkpointing=cuda,
         shuffle_dataset=False,
-        save_steps=training.save_every,
-        save_total_limit=2,
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=not PartialState().is_main_process,
-        seed=training.seed,
         **server,
     )
 

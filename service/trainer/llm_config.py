@@ -4,33 +4,18 @@ The defaults are the setting of the BUMP paper (arXiv 2606.05336), with the gap 
 negatives that our own measurements ask for. `examples/train_llm.toml` lists all of them.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from service.bump.setting import Setting
 from service.domain.selection import Selection
-from service.errors import ConfigurationError
+from service.trainer.config_file import LoraTraining, Section, Share, read_toml, validated
 from service.trainer.rewarding import Terms
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PolicyConfig(_Section):
+class PolicyConfig(Section):
     """The model that learns to write profiles, and what it reads."""
 
     model: str = "Qwen/Qwen3-4B-Instruct-2507"
@@ -41,7 +26,7 @@ class PolicyConfig(_Section):
     history_selection: Selection = "varied"
 
 
-class RewardConfig(_Section):
+class RewardConfig(Section):
     """How profiles are asked about, and what counts: see `bump.setting.Setting` and `Terms`."""
 
     held_out: PositiveInt = 1
@@ -71,13 +56,13 @@ class RewardConfig(_Section):
         return Terms(forward=self.forward, backward=self.backward, length=self.length)
 
 
-class JudgeConfig(_Section):
+class JudgeConfig(Section):
     """Who ranks, by the name that `bump evaluate` knows: frozen, and not who reports later."""
 
     kind: str = "listwise"
 
 
-class RolloutConfig(_Section):
+class RolloutConfig(Section):
     """Where profiles are sampled.
 
     `http`: a vLLM server, which loads the adapter of every step; works without CUDA as well.
@@ -99,24 +84,18 @@ class RolloutConfig(_Section):
         return self
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(LoraTraining):
     """GRPO. A step takes `users` times `group` rollouts, `micro_batch` of them at a time."""
 
     group: Annotated[int, Field(ge=2)] = 8
     users: PositiveInt = 32
     steps: PositiveInt = 200
     users_share: Share = 0.8
-    micro_batch: PositiveInt = 8
-    learning_rate: PositiveFloat = 1e-5
-    warmup: Share = 0.05
     kl: Annotated[float, Field(ge=0)] = 0.0
     entropy: Annotated[float, Field(ge=0)] = 0.0
-    precision: Literal["bf16", "fp32"] = "bf16"
-    save_every: PositiveInt = 10
-    seed: int = 7
 
 
-class LlmConfig(_Section):
+class LlmConfig(Section):
     policy: PolicyConfig = PolicyConfig()
     reward: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
@@ -136,22 +115,8 @@ class LlmConfig(_Section):
 
 def read_config(path: Path) -> LlmConfig:
     """Raises ConfigurationError naming the key that is wrong, unknown or missing."""
-    try:
-        return parse_config(tomllib.loads(path.read_text()))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
+    return parse_config(read_toml(path))
 
 
 def parse_config(document: dict[str, Any]) -> LlmConfig:
-    try:
-        return LlmConfig.model_validate(document)
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(map(_told, error.errors(include_url=False)))) from None
-
-
-def _told(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{key} is no setting of `bump train llm`; examples/train_llm.toml lists them"
-    reason = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {reason}" if key else reason
+    return validated(LlmConfig, document, "train llm")
