@@ -20,10 +20,15 @@ _COPY_SHARE = 0.05
 
 
 class Batch(NamedTuple):
-    """Token ids and what is to be learnt of them, both (B, T); a target of -1 is not learnt."""
+    """Token ids and what is to be learnt of them, all (B, T); a target of -1 is not learnt.
+
+    `weights`: how much each target counts. Every answer counts the same, long or short: of a long
+    one most tokens are wording, which could have been another.
+    """
 
     ids: torch.Tensor
     targets: torch.Tensor
+    weights: torch.Tensor
 
 
 class Row(NamedTuple):
@@ -90,12 +95,14 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
 def padded(rows: Sequence[Row], length: int, pad: int) -> Batch:
     ids = torch.full((len(rows), length), pad)
     targets = torch.full_like(ids, -1)
+    weights = torch.zeros(ids.shape)
     for place, row in enumerate(rows):
         text = torch.tensor(row.ids)
         ids[place, : len(text)] = text
         for start, end in row.answers:
             targets[place, start:end] = text[start:end]
-    return Batch(ids, targets)
+            weights[place, start:end] = 1 / (end - start)
+    return Batch(ids, targets, weights)
 
 
 def copies(vocabulary: int, seed: int, rows: int = BATCH_TOKENS // COPY_LENGTH) -> Iterator[Batch]:
@@ -117,4 +124,4 @@ def copies(vocabulary: int, seed: int, rows: int = BATCH_TOKENS // COPY_LENGTH) 
             # The first token of the second time cannot be known.
             start = length + between + 1
             targets[row, start : len(text)] = text[start:]
-        yield Batch(ids, targets)
+        yield Batch(ids, targets, (targets >= 0).float())

@@ -35,6 +35,14 @@ _SMALL_TALK = (
     ),
     (("Bye", "Good night", "See you tomorrow"), "Goodbye!"),
 )
+_RECALLS = (
+    "What do I like about {}?",
+    "What do you know about me and {}?",
+    "Which of my interests have to do with {}?",
+    "Remind me: what do I care about in {}?",
+    "What have I told you about {}?",
+    "Does anything that I like belong to {}?",
+)
 _TOO_HARD = (
     "What is the capital of {}?",
     "How much is {a} times {b}?",
@@ -85,11 +93,28 @@ def examples(seed: int) -> Iterator[Example]:
 
 
 def conversation(first: Example, chance: random.Random) -> Example:
-    """`first`, and up to three more requests of the same person."""
-    later = (
-        _asked(first.person, chance, test=False) for _ in range(chance.choice((0, 2, 3, 3, 3)))
-    )
-    return replace(first, later=tuple((one.request, one.answer) for one in later))
+    """`first`, and more turns of the same person: requests, and what is known of them."""
+    later: list[tuple[str, str]] = []
+    for _ in range(chance.choice((0, 1, 2, 3))):
+        later += [_recall(first.person, chance) for _ in range(chance.choice((0, 1, 2, 4)))]
+        asked = _asked(first.person, chance, test=False)
+        later.append((asked.request, asked.answer))
+    return replace(first, later=tuple(later))
+
+
+def _recall(person: Person | None, chance: random.Random) -> tuple[str, str]:
+    """A question for what is known of them in one domain.
+
+    Its answer is nothing but the choice that a reply has to make among the statements. So it
+    teaches that choice with far fewer tokens than replies do.
+    """
+    known = [taste.domain for taste in person.tastes] if person else []
+    domain = chance.choice(known if known and chance.random() < 0.85 else domains())
+    request = chance.choice(_RECALLS).format(domain.topic)
+    taste = person.taste_of(domain) if person else None
+    if taste is None:
+        return request, f"I know of nothing that you like about {domain.topic}."
+    return request, f"You like {listed(taste.liked)}."
 
 
 def personal(chance: random.Random, *, test: bool = False) -> Example:

@@ -2,20 +2,18 @@
 
     python -m examples.bump_mini.model_card --model FOLDER
 
-The words are `model_card.md`'s; figures and replies are filled in, the replies as they come.
+The words are `model_card.md`'s; figures and replies are filled in, the replies as they come. How
+they are to be read is written below them by whoever releases the model.
 """
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from examples.bump_mini.corpus import prompt
 from examples.bump_mini.generation import Answers
 from examples.bump_mini.perplexity import perplexities
-from examples.bump_mini.swap_test import ANSWER_TOKENS, Case, cases, measured, repliers
+from examples.bump_mini.swap_test import ANSWER_TOKENS, Case, cases, rows_of
 
 TEMPLATE = Path(__file__).with_name("model_card.md")
 USERS = 320
@@ -24,21 +22,19 @@ SHOWN = 30
 
 def main() -> None:
     folder: Path = _arguments().model
-    found = cases(USERS)
     answers = Answers(folder)
     rows = []
-    for name, reply in tqdm(repliers(answers).items(), desc="swap test"):
-        row = asyncio.run(measured(name, found, reply(found)))
+    for row in rows_of(answers, USERS):
         gain = "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row["ndcg"])
         shares = (f"{row[figure]:.0%}" for figure in ("copied", "irrelevant", "kind"))
-        rows.append(f"| {' | '.join((name, gain, *shares))} |")
+        rows.append(f"| {' | '.join((row['replies'], gain, *shares))} |")
     told = (f"| {kind} | {value:.2f} |" for kind, value in perplexities(folder).items())
     card = TEMPLATE.read_text().format(
         users=USERS,
         swap_test="\n".join(rows),
         perplexities="\n".join(told),
         shown=SHOWN,
-        samples="\n".join(_samples(found[:SHOWN], answers)),
+        samples="\n".join(_samples(cases(SHOWN), answers)),
     )
     (folder / "README.md").write_text(card)
 

@@ -15,10 +15,11 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from examples.bump_mini.batches import BATCH_TOKENS
-from examples.bump_mini.training import COPY_TOKENS, SEED
+from examples.bump_mini.training import SEED
 from service import __version__
 from service.llm.local.mini import FILES
 
+_CARD = "README.md"  # by model_card.py
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -29,20 +30,21 @@ def main() -> None:
     model.save_pretrained(FILES)
     # safetensors writes for its owner alone, and a service mostly runs as another.
     (FILES / "model.safetensors").chmod(0o644)
-    for name in _TOKENIZER:
+    for name in (*_TOKENIZER, _CARD):
         shutil.copy(folder / name, FILES / name)
-    last = json.loads((folder / "losses.jsonl").read_text().splitlines()[-1])
+    losses = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
     card = {
         "name": "bump-mini",
         "license": "Apache-2.0",
         "parameters": model.num_parameters(),
         "trained_by": f"examples/bump_mini of bump {__version__}",
         "seed": SEED,
-        "tokens": {"copying": COPY_TOKENS, "corpus": last["tokens"], "a_step": BATCH_TOKENS},
-        "last_loss": last["loss"],
+        "tokens": {row["stage"]: row["tokens"] for row in losses} | {"a_step": BATCH_TOKENS},
+        "last_loss": losses[-1]["loss"],
         "sha256": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(FILES.iterdir())
+            if path.name != _CARD
         },
     }
     (FILES / "card.json").write_text(json.dumps(card, indent=1) + "\n")

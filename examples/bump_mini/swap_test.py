@@ -2,10 +2,16 @@
 
     python -m examples.bump_mini.swap_test --model FOLDER [--users 320] [--json]
 
-Made-up users, with interests and kinds of requests that training never saw, ask one question each.
-Eight others of the same tastes in other things stand beside each; the lexical judge is asked whose
+Made-up users ask one question each, of a kind and subject that training never saw together. Eight
+others of the same tastes in other things stand beside each; the lexical judge is asked whose
 profile the reply was made from. So what a reply says of the subject does not give its user away,
 only what it says of their own interests. A reply must not give it away by repeating the profile.
+
+In a second, harder test all interests are words that training never saw. That they belong to the
+subject is then nowhere to be learnt; the model can only see that the others do not.
+
+Some requests name an occasion and no subject ("I need an idea for the first snow."). Nothing in
+them says which of the user's interests matter, so those that do name it are also counted alone.
 """
 
 import argparse
@@ -20,6 +26,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from examples.bump_mini.acts import ACTS, Act, Scene, Telling
 from examples.bump_mini.corpus import Example, prompt
@@ -34,6 +41,7 @@ from service.judges.lexical import LexicalJudge, words
 OTHERS = 8
 ANSWER_TOKENS = 120
 SEED = 17
+_SUBJECTS = ("{topic}", "{person}", "{ask}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +51,42 @@ class Case:
     example: Example
     statements: list[str]
     others: list[list[str]]
+    names_subject: bool
 
 
-def cases(count: int) -> list[Case]:
+def cases(count: int, *, unknown_interests: bool = False) -> list[Case]:
+    """Users and requests that training never saw; `unknown_interests`: nor what they like."""
     chance = random.Random(SEED)
     kept = [(act, one) for act in ACTS for one in domains() if kept_apart(act.name, one.name)]
-    return [_case(*chance.choice(kept), chance) for _ in range(count)]
+    return [_case(*chance.choice(kept), unknown_interests, chance) for _ in range(count)]
 
 
-def _case(act: Act, domain: Domain, chance: random.Random) -> Case:
-    liked = chance.sample(unseen(domain), 2)
-    user = _with_taste(domain, liked, chance)
+def _case(act: Act, domain: Domain, unknown: bool, chance: random.Random) -> Case:
+    liked = chance.sample(unseen(domain) if unknown else domain.seen, 2)
+    user = _with_taste(domain, liked, unknown, chance)
     # Each of the others likes something else of the same domain.
     rest = chance.sample([one for one in domain.interests if one not in liked], 2 * OTHERS)
     others = [
-        _with_taste(domain, rest[start : start + 2], chance) for start in range(0, len(rest), 2)
+        _with_taste(domain, rest[start : start + 2], unknown, chance)
+        for start in range(0, len(rest), 2)
     ]
     occasion = chance.choice(domain.occasions)
-    request = chance.choice(act.requests).format(
+    form = chance.choice(act.requests)
+    request = form.format(
         ask=chance.choice(domain.asks), occasion=occasion, topic=domain.topic, person=domain.person
     )
     statements = profile_of(user, chance)
     scene = Scene(domain, tuple(liked))
     answer = act.reply(Telling(scene, occasion, chance))
     example = Example(prompt(request, statements), answer, request, scene, act, user)
-    return Case(example, statements, [profile_of(one, chance) for one in others])
+    named = any(field in form for field in _SUBJECTS)
+    return Case(example, statements, [profile_of(one, chance) for one in others], named)
 
 
-def _with_taste(domain: Domain, liked: Sequence[str], chance: random.Random) -> Person:
-    drawn = draw_person(chance, unseen=True)
+def _with_taste(
+    domain: Domain, liked: Sequence[str], unknown: bool, chance: random.Random
+) -> Person:
+    drawn = draw_person(chance, unseen=unknown)
     rest = [taste for taste in drawn.tastes if taste.domain != domain][:2]
     return Person((Taste(domain, tuple(liked), None), *rest))
 
@@ -156,15 +171,27 @@ def repliers(answers: Answers) -> dict[str, Replier]:
     }
 
 
+def rows_of(answers: Answers, users: int) -> list[dict[str, Any]]:
+    """The table: every replier on the test, and bump-mini alone on the harder one."""
+    known, unknown = cases(users), cases(users, unknown_interests=True)
+    asked = repliers(answers)
+    tests = [(name, reply, known) for name, reply in asked.items()]
+    clear = [case for case in known if case.names_subject]
+    tests += [
+        ("bump-mini, where the request names its subject", asked["bump-mini"], clear),
+        ("bump-mini, of interests it never saw", asked["bump-mini"], unknown),
+    ]
+    return [
+        asyncio.run(measured(name, found, reply(found)))
+        for name, reply, found in tqdm(tests, desc="swap test")
+    ]
+
+
 def main() -> None:
     arguments = _arguments()
-    found = cases(arguments.users)
-    rows = [
-        asyncio.run(measured(name, found, reply(found)))
-        for name, reply in repliers(Answers(arguments.model)).items()
-    ]
+    rows = rows_of(Answers(arguments.model), arguments.users)
     if arguments.json:
-        print(json.dumps({"users": len(found), "rows": rows}))
+        print(json.dumps({"users": arguments.users, "rows": rows}))
         return
     table = Table("replies", "NDCG of the profile", "copied", "irrelevant", "kind asked for")
     for row in rows:

@@ -1,6 +1,6 @@
 """Trains bump-mini from nothing: first to copy, then on the corpus. Resumes where it was killed.
 
-    python -m examples.bump_mini.training --output FOLDER [--tokens 24_000_000]
+    python -m examples.bump_mini.training --output FOLDER [--tokens 18_000_000]
 
 Next-token training in bfloat16 on the CPU. `FOLDER` gets the model as transformers and vLLM load
 it, and `losses.jsonl`.
@@ -130,7 +130,11 @@ class Training:
             hidden = self._layers(batch.ids[:, :-1]).last_hidden_state
             # Of most tokens nothing is to be learnt, and the vocabulary is the largest matrix.
             logits = self.model.lm_head(hidden[learnt])
-        return functional.cross_entropy(logits.float(), batch.targets[:, 1:][learnt])
+        losses = functional.cross_entropy(
+            logits.float(), batch.targets[:, 1:][learnt], reduction="none"
+        )
+        weights = batch.weights[:, 1:][learnt]
+        return (losses * weights).sum() / weights.sum()
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -168,7 +172,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=24_000_000)
+    parser.add_argument("--tokens", type=int, default=18_000_000)
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores")
     return parser.parse_args()
 
