@@ -11,18 +11,19 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --custom-compile-command "ma
 COMPILE := UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(LOCK)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-train install-vllm demo up test test-fast soak coverage lint types imports format check bench results red-team lock clean
+.PHONY: help install install-train install-vllm install-browser demo up test test-fast soak coverage docs lint types imports format check bench results red-team openapi lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## make .venv with everything that the project needs
 
-$(VENV)/installed: requirements/dev.txt pyproject.toml
+$(VENV)/installed: requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@echo "Installing what Bump needs into $(VENV): a minute or so." >&2
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable . --editable clients/python
 	@touch $@
 
 install-train: $(VENV)/installed-train ## the same with torch and TRL, for `bump train llm` and its tests
@@ -34,13 +35,16 @@ $(VENV)/installed-train: $(VENV)/installed requirements/train-cpu.txt requiremen
 install-vllm: install ## make .venv-vllm: vLLM on the CPU, for the tests
 	@requirements/install-vllm.sh
 
+install-browser: ## Chromium for the console's tests, by apt where that can be done
+	@requirements/install-browser.sh
+
 demo: install ## run the whole service on this machine with fictional users, and show what it does
 	@$(BIN)/python examples/demo/demo.py
 
 up: install ## start Bump on this machine: Postgres, Valkey, API and worker
 	@$(BIN)/bump up
 
-test: install-train install-vllm ## the whole suite, with real Postgres, Valkey, vLLM and TRL
+test: install-train install-vllm install-browser ## the whole suite, with real Postgres, Valkey, vLLM, TRL and Chromium
 	$(BIN)/python -m pytest
 
 test-fast: install ## the suite without what needs minutes, vLLM or torch
@@ -52,6 +56,9 @@ soak: install ## faults of all kinds at random for half an hour (SECONDS=…), f
 coverage: install ## the fast suite, and the lines of the service that it does not reach
 	$(BIN)/python -m pytest -m "not slow and not vllm and not train" --cov=service --cov-report=term:skip-covered
 
+docs: install ## build the documentation into build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 lint: install ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,7 +66,7 @@ lint: install ## style
 types: install ## strict types
 	$(BIN)/mypy
 
-imports: install ## the layers of DESIGN: nothing imports upwards
+imports: install ## the layers of the house: nothing imports upwards
 	$(BIN)/lint-imports
 
 check: lint types imports ## all that needs no run
@@ -68,16 +75,19 @@ format: install ## rewrite the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## run every benchmark; write benchmarks/results.json, its plot and the README's figures
+bench: install ## run every benchmark; write benchmarks/results.json, its plot and docs/performance.md
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/plot.py
 	$(BIN)/python -m benchmarks.figures
 
-results: install ## measure every generator on real histories (HISTORIES=folder); write docs/results.md
+results: install ## measure every generator on real histories (HISTORIES=folder); write docs/results.md and the README's table
 	$(BIN)/python -m benchmarks.quality $(if $(HISTORIES),--histories $(HISTORIES))
 
-red-team: install ## what attacks get into a prompt, by class; write it into README.md and docs/security.md
+red-team: install ## what attacks get into a prompt, by class; write it into docs/security.md
 	$(BIN)/python -m benchmarks.red_team
+
+openapi: install ## write clients/openapi.json, which clients are generated from
+	$(BIN)/bump openapi > clients/openapi.json
 
 lock: install ## renew the hashed locks in requirements/
 	$(COMPILE) --universal pyproject.toml -o requirements/base.txt

@@ -1,4 +1,4 @@
-"""Writes the README's figures from `results.json`: `python -m benchmarks.figures`."""
+"""Writes the figures of docs/performance.md from `results.json`: `python -m benchmarks.figures`."""
 
 import json
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.marked import write_between
 
 RESULTS = Path(__file__).with_name("results.json")
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/performance.md"
 START, END = "<!-- figures: made by `make bench` -->", "<!-- end of the figures -->"
-# In the README's order and words.
+# In the page's order and words.
 SHOWN = {
     "cached_reads_c8": "cached `GET …/profile`, 8 connections",
     "cached_reads_p99_c8": "its p99 (limit: 3 x p50 + 2 ms)",
@@ -56,4 +56,4 @@ def _row(label: str, result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_between(README, START, table(json.loads(RESULTS.read_text())), END)
+    write_between(PAGE, START, table(json.loads(RESULTS.read_text())), END)

@@ -2,7 +2,7 @@
 
 Measures every generator on the evaluation users of each set (nobody trained on them), writes
 `benchmarks/quality.json`, and from it and `benchmarks/training/*.json` the page `docs/results.md`
-with its plots. `--page-only` writes the page anew from what was measured before.
+with its plots, and the README's table. `--page-only` writes both from what was measured before.
 
 The histories are not part of the project; `--histories` names their folder.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import quality_page
+from benchmarks.marked import write_between
 from service import __version__
 from service.bump.setting import Setting
 from service.commands.comparison import GENERATORS, compare_generators
@@ -33,6 +34,7 @@ TRAINING = Path(__file__).with_name("training")
 SETS = ("acl_papers", "git_commits", "movielens_small", "reddit_communities", "ubuntu_irc")
 JUDGES = ("lexical", "embedding")
 SEED = 7
+START, END = "<!-- quality: made by `make results` -->", "<!-- end of the quality -->"
 # By the name that the page shows; the first is the primary one.
 SETTINGS = {
     "primary": Setting(),
@@ -48,10 +50,12 @@ def main() -> None:
         configure_logging("error", "results")
         generators = [*GENERATORS, *filter(None, arguments.also.split(","))]
         settings = {name: SETTINGS[name] for name in arguments.settings.split(",")}
-        measured = asyncio.run(measure(arguments.histories, generators, settings, arguments.resume))
-        RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
+        found = asyncio.run(measure(arguments.histories, generators, settings, arguments.resume))
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     training = [json.loads(path.read_text()) for path in sorted(TRAINING.glob("*.json"))]
-    page = quality_page.write(json.loads(RESULTS.read_text()), training, ROOT / "docs")
+    measured = json.loads(RESULTS.read_text())
+    page = quality_page.write(measured, training, ROOT / "docs")
+    write_between(ROOT / "README.md", START, quality_page.summary(measured), END)
     Console(stderr=True).print(f"Wrote {page}.")
 
 

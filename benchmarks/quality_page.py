@@ -1,4 +1,6 @@
-"""Writes `docs/results.md` and its plots from what `quality.py` and trainings have measured.
+"""Writes `docs/results.md`, its plots and the README's table from what has been measured.
+
+`quality.py` measures generators; trainings measure themselves.
 
 A training leaves one JSON file in `benchmarks/training`: `title`, `text` (Markdown), and where it
 has them `table` ({"columns": […], "rows": [[…]]}) and `curves` ({label: [[step, reward], …]}).
@@ -47,6 +49,22 @@ def write(measured: Mapping[str, Any], training: Sequence[Mapping[str, Any]], do
     page = docs / "results.md"
     page.write_text("\n\n".join(parts) + "\n")
     return page
+
+
+def summary(measured: Mapping[str, Any]) -> str:
+    """The table of the README: total reward and its distance from chance, by every judge."""
+    primary = measured["settings"]["primary"]
+    judges = _judges(primary)
+    rows = [
+        (
+            name := row["generator"],
+            *(_spread(_row(primary, judge, name)["total"]) for judge in judges),
+            *(f"{_over_chance(primary, judge, name):+.3f}" for judge in judges),
+        )
+        for row in by_total(_of(primary, judges[0]))
+    ]
+    above = (f"above chance, {judge}" for judge in judges)
+    return _table(("profile by", *(f"total, {judge}" for judge in judges), *above), rows)
 
 
 def _others(measured: Mapping[str, Any]) -> list[str]:

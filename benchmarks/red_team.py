@@ -17,7 +17,7 @@ from service.flows.vetting import harmless
 from tests.security.red_team import Case, read_cases, structure_in
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/security.md")
+PAGE = ROOT / "docs/security.md"
 START, END = "<!-- red team: made by `make red-team` -->", "<!-- end of the red team -->"
 
 
@@ -66,8 +66,7 @@ def main(show: Callable[[str], object] = print) -> None:
     show(made)
     if "--print" in sys.argv:
         return
-    for name in DOCUMENTS:
-        write_between(ROOT / name, START, made, END)
+    write_between(PAGE, START, made, END)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def answer_blocks(
             text = (requests[place] + answers[place])[:BLOCK_TOKENS]
             ids[row, : len(text)] = torch.tensor(text)
             targets[row, start : len(text)] = ids[row, start : len(text)]
-        yield Batch(ids, targets)
+        yield Batch(ids, targets, (targets >= 0).float())
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

@@ -18,4 +18,4 @@ if command -v nvidia-smi >/dev/null || ! sync requirements/train-cpu.txt; then
     echo "Installing PyPI's torch, with CUDA."
     sync requirements/train.txt
 fi
-.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable . --editable clients/python

@@ -6,15 +6,22 @@ from typing import Annotated
 import typer
 
 from service.cli import backfill, generators, keys, regenerations, train
+from service.cli.doctor import doctor
 from service.cli.evaluate import evaluate
+from service.cli.lamp import lamp
 from service.cli.limits import limits
+from service.cli.manual import EPILOG, INTRODUCTION, Manual
+from service.cli.mcp_server import mcp
 from service.cli.options import AsJson, DataDir, Project, fail, run_async
 from service.cli.quality import quality
 from service.cli.sensitive import sensitive
+from service.cli.top import top
 from service.commands.printing import err, out, print_json
 
 app = typer.Typer(
-    help="User profiles for LLM applications, with a measured quality for every version served.",
+    cls=Manual,
+    help=INTRODUCTION,
+    epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -26,7 +33,7 @@ def up(
     host: Annotated[
         str, typer.Option(help="Other than loopback only with API keys.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Of the API.")] = 8000,
     data_dir: DataDir = None,
     model: Annotated[
         str | None,
@@ -51,8 +58,8 @@ def up(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option()] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where to listen.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
 ) -> None:
     """Run the API."""
@@ -83,6 +90,16 @@ def migrate(data_dir: DataDir = None) -> None:
     app_url = settings.database_url.get_secret_value() if settings.database_url else None
     run(admin_url(settings), app_url)
     err.print("The schema is up to date.")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API, for generators of clients."""
+    import sys
+
+    from service.commands.openapi import openapi_document
+
+    sys.stdout.write(openapi_document())
 
 
 @app.command("import")
@@ -126,10 +143,14 @@ def import_(
     raise typer.Exit(1 if report.rejected else 0)
 
 
+app.command()(doctor)
+app.command()(top)
 app.command()(evaluate)
+app.command()(lamp)
 app.command()(sensitive)
 app.command()(limits)
 app.command()(quality)
+app.command()(mcp)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(generators.app, name="generators")
 app.add_typer(keys.app, name="keys")

@@ -3,8 +3,10 @@
 Row-level security keeps the projects apart, so tests share the servers without cleaning up.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from uuid import uuid4
 
@@ -103,6 +105,18 @@ def project_id() -> str:
 def worker(runtime: Runtime) -> Worker:
     """A worker that tests step by hand with `run_once`."""
     return make_worker(runtime)
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[None]:
+    """The worker takes up whatever is due as long as the block lasts, and never again."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
 
 
 def make_worker(

@@ -2,7 +2,7 @@
 
 Starts `bump up` (Postgres, Valkey, API, worker) on a directory of its own, sends it the histories
 beside this file, has the profiles written, and shows two of them, what they do to a prompt, and
-what a model makes of it: bump-mini, or the one that BUMP_DOWNSTREAM_URL names.
+what a model makes of it where BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL name one.
 Running it again is safe: events that are stored already are recognised.
 """
 
@@ -45,9 +45,9 @@ def main() -> None:
         for user_id in SHOWN_USERS:
             show_profile(bump, user_id)
         show_prompt(bump, SHOWN_USERS[0])
-        for user_id in SHOWN_USERS:
-            show_answer(bump, user_id)
-        show_answer(bump, "somebody-unknown")
+        if os.environ.get("BUMP_DOWNSTREAM_URL"):
+            for user_id in (*SHOWN_USERS, "somebody-unknown"):
+                show_answer(bump, user_id)
     show_next_steps()
 
 
@@ -107,7 +107,7 @@ def ingest(bump: httpx2.Client) -> list[str]:
     users = sorted({orjson.loads(line)["user_id"] for line in body.splitlines()})
     console.print(
         f"POST /v1/interactions: {answer['accepted']} interactions of {len(users)} fictional "
-        f"users accepted, {answer['duplicates']} were known."
+        f"users accepted; {answer['duplicates']} were there from an earlier run."
     )
     return users
 
@@ -182,7 +182,7 @@ def show_answer(bump: httpx2.Client, user_id: str) -> None:
         text.append("because of  ", style="dim")
         text.append(statement, style="bold")
     else:
-        text.append("no statement of a profile is in it", style="dim")
+        text.append("it owes nothing to a profile", style="dim")
     title = f"POST /v1/personalize  \u201c{QUESTION}\u201d"
     console.print(Panel(text, title=title, subtitle=user_id))
 
@@ -209,8 +209,8 @@ def show_next_steps() -> None:
 [bold]Go on[/]
   .venv/bin/bump up --data-dir {DATA_DIR}        the same data, to play with
   curl 127.0.0.1:8000/v1/users/ben-home-cook/profile
-  open http://127.0.0.1:8000/docs                        every route, to try out
-  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a better model
+  open http://127.0.0.1:8000/console                     a browser's view; /docs has every route
+  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a model
   README.md has a 60-second tour; docs/architecture.md how it works.""",
         soft_wrap=True,
     )

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import __version__
 from service.api import (
     chat_completions,
+    console,
     docs,
     generators,
     health,
@@ -21,8 +22,11 @@ from service.api import (
     personalize,
     problems,
     profiles,
+    project,
     project_settings,
+    regenerations,
     sensitive_categories,
+    user_reports,
     users,
 )
 from service.api.authentication import Authenticator
@@ -39,11 +43,17 @@ log = structlog.get_logger()
 _ROUTES = (
     health,
     docs,
+    console,
     interactions,
     profiles,
     users,
+    user_reports,
+    regenerations,
     personalize,
+    project,
     project_settings,
+    sensitive_categories,
+    generators,
     chat_completions,
 )
 _DESCRIPTION = """
@@ -103,20 +113,10 @@ def create_app(settings: Settings, *, multiprocess: bool = False) -> FastAPI:
     )
     app.state.drain = Drain()
     app.state.multiprocess = multiprocess
-    for module in (
-        health,
-        docs,
-        generators,
-        interactions,
-        profiles,
-        users,
-        personalize,
-        project_settings,
-        chat_completions,
-        sensitive_categories,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.mount(docs.ASSETS_PATH, docs.swagger_ui_assets())
+    app.mount(console.PATH, console.static_files())
     problems.install(app)
     return app
 

@@ -32,7 +32,7 @@ class Authenticator:
     """Checks keys; remembers what the database said of a prefix for `ttl` seconds.
 
     `loopback_project` set: a call without a key from this machine acts as that project, with
-    every scope. It is for the embedded default only.
+    every scope, unless a page of another site sends it. It is for the embedded default only.
     """
 
     def __init__(self, database: Database, *, ttl: float, loopback_project: str | None) -> None:
@@ -52,10 +52,14 @@ class Authenticator:
             raise Forbidden(f"This key lacks the scope '{needed}'.", scope=needed.value)
         return caller
 
+    def needs_key(self, connection: ConnectionScope) -> bool:
+        """Whether a call from there is refused without a key."""
+        return self._loopback is None or not _is_loopback(connection)
+
     async def _caller(self, connection: ConnectionScope) -> Caller:
         authorization = header(connection, b"authorization")
         if authorization is None:
-            if self._loopback and _is_loopback(connection):
+            if self._loopback and not self.needs_key(connection):
                 return self._loopback
             raise Unauthenticated("Send an API key: `Authorization: Bearer bump_…`.")
         kind, _, credentials = authorization.partition(" ")
@@ -89,6 +93,20 @@ class Authenticator:
 def _is_loopback(connection: ConnectionScope) -> bool:
     # The Host header too: a web page may point a name of its own at 127.0.0.1 (DNS rebinding).
     client, _ = connection["client"] or ("", 0)
-    host = (header(connection, b"host") or "").lower()
-    name = _PORT.sub("", host).strip("[]")
-    return client in _LOOPBACK_HOSTS and name in _LOOPBACK_HOSTS
+    name = _name(header(connection, b"host") or "")
+    return client in _LOOPBACK_HOSTS and name in _LOOPBACK_HOSTS and not _is_cross_site(connection)
+
+
+def _is_cross_site(connection: ConnectionScope) -> bool:
+    """Whether a browser sends it for a page that does not come from this machine.
+
+    A form of any web page can post to 127.0.0.1, and needs no answer to have done harm.
+    """
+    if header(connection, b"sec-fetch-site") == "cross-site":
+        return True
+    origin = header(connection, b"origin")
+    return origin is not None and _name(origin.partition("://")[2]) not in _LOOPBACK_HOSTS
+
+
+def _name(authority: str) -> str:
+    return _PORT.sub("", authority.lower()).strip("[]")

@@ -118,6 +118,27 @@ class CorrectionsIn(BaseModel):
     )
 
 
+class ScoreOut(BaseModel):
+    """A version on one window of interactions that it had not read."""
+
+    version: int
+    generator: str
+    first_occurred_at: datetime = Field(description="of the window's interactions")
+    last_occurred_at: datetime
+    forward: float
+    backward: float
+    chance: float
+    score: float = Field(description="forward + backward - length penalty - chance")
+    scored_at: datetime
+
+
+class ScoreList(BaseModel):
+    """Oldest first, the newest 50 windows at most."""
+
+    judge: str
+    scores: list[ScoreOut]
+
+
 class RegenerationOut(BaseModel):
     """`done`: a worker has been at it, and `version` serves. Otherwise it is under way."""
 
@@ -147,6 +168,12 @@ class InteractionPage(BaseModel):
 
     interactions: list[InteractionOut]
     next_cursor: str | None
+
+
+class EvidenceList(BaseModel):
+    """The interactions that support a version's statements, newest first."""
+
+    interactions: list[InteractionOut]
 
 
 class ExportOut(BaseModel):

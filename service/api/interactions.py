@@ -114,6 +114,7 @@ async def add_interactions(
     if idempotency_key is None:
         items = _parse(media_type, body, repeat(None))
         result = await ingest(runtime.database, runtime.cache, caller.project_id, items, policy)
+        runtime.arrivals.add(caller.project_id, result.count(ItemStatus.ACCEPTED))
         return _answer(_render(result))
     problem = identifier_problem(idempotency_key, MAX_EVENT_ID_CHARS)
     if problem:
@@ -130,6 +131,8 @@ async def add_interactions(
         policy,
         request=request_id,
     )
+    if not replayed:
+        runtime.arrivals.add(caller.project_id, result.count(ItemStatus.ACCEPTED))
     return _answer(_render(result), replayed=replayed)
 
 

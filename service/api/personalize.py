@@ -16,6 +16,7 @@ from service.api.event_stream import EventStream, unless_gone
 from service.api.headers import profile_headers
 from service.api.problems import OF_BODIES, documented, problem_document
 from service.api.prompting import Asked, personalized, reserved
+from service.db.projects import Scope
 from service.domain.interaction import user_id_problem
 from service.domain.prompts import Message
 from service.errors import (
@@ -28,6 +29,8 @@ from service.errors import (
     InvalidField,
     LimitReached,
     ModelNotFound,
+    NotFound,
+    ProfilingPaused,
 )
 from service.flows import personalize
 from service.flows.parse import USER_ID_SCHEMA
@@ -81,6 +84,12 @@ class PromptIn(BaseModel):
         return [Message(message.role, message.content) for message in self.messages]
 
 
+class PromptOfVersionIn(PromptIn):
+    """`profile_version`: assemble it as for an answer that named this version; needs `read` too."""
+
+    profile_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
 class PersonalizeIn(PromptIn):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -116,18 +125,26 @@ class PromptOut(ProfileUsed):
     tokens: int
 
 
-@router.post("/prompt", response_model=PromptOut, responses=documented(*OF_BODIES, ModelNotFound))
+@router.post(
+    "/prompt",
+    response_model=PromptOut,
+    responses=documented(*OF_BODIES, ModelNotFound, NotFound, ProfilingPaused),
+)
 async def assemble_prompt(
-    body: PromptIn, caller: PersonalizeCaller, runtime: RuntimeDep
+    request: Request, body: PromptOfVersionIn, caller: PersonalizeCaller, runtime: RuntimeDep
 ) -> dict[str, Any]:
     """The personalised messages, without generation. Works without a downstream model."""
-    # Short valid calls do not come here: `hot_routes` answers them.
-    return await prompt_document(body, caller.project_id, runtime)
+    # Short valid calls without a version do not come here: `hot_routes` answers them.
+    if body.profile_version is not None:
+        await request.app.state.authenticator.authenticate(request.scope, Scope.READ)
+    return await prompt_document(body, caller.project_id, runtime, body.profile_version)
 
 
-async def prompt_document(body: PromptIn, project_id: str, runtime: Runtime) -> dict[str, Any]:
+async def prompt_document(
+    body: PromptIn, project_id: str, runtime: Runtime, profile_version: int | None = None
+) -> dict[str, Any]:
     """`PromptOut` as plain types, for what the caller asked."""
-    prompt = await personalized(_asked(body, project_id), runtime)
+    prompt = await personalized(_asked(body, project_id, profile_version), runtime)
     return {
         **_profile_used(prompt),
         "messages": [message.to_json() for message in prompt.prompt.messages],
@@ -196,7 +213,7 @@ async def answer_response(
     return Response(orjson.dumps(document), media_type="application/json", headers=headers)
 
 
-def _asked(body: PromptIn, project_id: str) -> Asked:
+def _asked(body: PromptIn, project_id: str, profile_version: int | None = None) -> Asked:
     return Asked(
         project_id,
         body.user_id,
@@ -205,6 +222,7 @@ def _asked(body: PromptIn, project_id: str) -> Asked:
         most_tokens=body.max_tokens,
         template=body.template,
         relevant_only=body.relevant_only,
+        profile_version=profile_version,
     )
 
 

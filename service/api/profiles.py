@@ -1,5 +1,6 @@
 """A user's profile: the hot read, its versions, and what people may do to it."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -18,13 +19,17 @@ from service.api.documents import (
     MAX_SENTENCE_CHARS,
     CorrectionsIn,
     DiffOut,
+    EvidenceList,
     ProfileOut,
     RegenerationOut,
     RollbackIn,
+    ScoreList,
     VersionList,
+    interaction_document,
 )
 from service.api.headers import header
 from service.api.problems import OF_BODIES, documented
+from service.db.prequential import Score
 from service.domain.neutral import neutralise
 from service.domain.profile import (
     Corrections,
@@ -39,7 +44,7 @@ from service.errors import (
     RevisionNotReached,
     TooFewInteractions,
 )
-from service.flows import revise_profile
+from service.flows import inspect_users, revise_profile
 from service.flows.read_profile import ServedProfile
 
 MAX_WAIT_SECONDS = 30
@@ -120,6 +125,36 @@ async def get_profile_version(
 
 
 @router.get(
+    "/profile/versions/{version}/evidence",
+    response_model=EvidenceList,
+    responses=documented(NotFound, ProfilingPaused),
+)
+async def list_profile_evidence(
+    user_id: UserId,
+    version: Annotated[int, Path(ge=1, le=_MAX_VERSION)],
+    caller: ReadCaller,
+    runtime: RuntimeDep,
+) -> dict[str, Any]:
+    """The interactions that support the statements of one version."""
+    found = await inspect_users.read_evidence(runtime.database, caller.project_id, user_id, version)
+    return {"interactions": [interaction_document(interaction) for interaction in found]}
+
+
+@router.get(
+    "/profile/scores", response_model=ScoreList, responses=documented(NotFound, ProfilingPaused)
+)
+async def list_profile_scores(
+    user_id: UserId, caller: ReadCaller, runtime: RuntimeDep
+) -> dict[str, Any]:
+    """How well what served the user predicted what they did next, window by window."""
+    judge = runtime.settings.judge
+    scores = await inspect_users.read_scores(
+        runtime.database, caller.project_id, user_id, judge=judge
+    )
+    return {"judge": judge, "scores": [_score_document(score) for score in scores]}
+
+
+@router.get(
     "/profile/diff", response_model=DiffOut, responses=documented(NotFound, ProfilingPaused)
 )
 async def diff_profile_versions(
@@ -140,6 +175,15 @@ async def diff_profile_versions(
         ],
         "unchanged": diff.unchanged,
     }
+
+
+@router.get("/profile/corrections", response_model=CorrectionsIn, responses=documented(NotFound))
+async def get_corrections(
+    user_id: UserId, caller: AdminCaller, runtime: RuntimeDep
+) -> dict[str, Any]:
+    """What is pinned and suppressed: the set as it was put last."""
+    found = await inspect_users.read_corrections(runtime.database, caller.project_id, user_id)
+    return {"pinned": list(found.pinned), "suppressed": list(found.suppressed)}
 
 
 @router.put(
@@ -221,6 +265,14 @@ def _check_sentences(body: CorrectionsIn) -> None:
                 raise InvalidField((field, reason))
     if not all(neutralise(text) for text in body.pinned):
         raise InvalidField(("pinned", "an entry holds nothing but markup or control characters"))
+
+
+def _score_document(score: Score) -> dict[str, Any]:
+    return {
+        **asdict(score),
+        "first_occurred_at": score.first.occurred_at,
+        "last_occurred_at": score.last.occurred_at,
+    }
 
 
 def _document(profile: Profile) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from service.errors import InvalidField
 from service.flows import personalize
 from service.flows.limit_usage import Reservation
 from service.flows.personalize import PersonalizedPrompt, PromptLimits
+from service.flows.read_profile import ProfileReader, VersionReader
 from service.runtime import Runtime
 
 
@@ -16,7 +17,8 @@ from service.runtime import Runtime
 class Asked:
     """Who asks what. None: as the project or the service has it.
 
-    `most_tokens` is what each of the `answers` may take. `must_fit`: see PromptLimits.
+    `profile_version`: the version that goes in. `most_tokens` is what each of the `answers` may
+    take. `must_fit`: see PromptLimits.
     """
 
     project_id: str
@@ -27,11 +29,15 @@ class Asked:
     answers: int = 1
     template: str | None = None
     relevant_only: bool | None = None
+    profile_version: int | None = None
     must_fit: bool = True
 
 
 async def personalized(asked: Asked, runtime: Runtime) -> PersonalizedPrompt:
-    """Raises ModelNotFound, InvalidField for an unknown template, TooLarge."""
+    """Raises ModelNotFound, InvalidField for an unknown template, TooLarge.
+
+    With `profile_version` also UserNotFound, ProfilingPaused and VersionNotFound.
+    """
     settings = runtime.settings
     options = runtime.downstream.find(asked.model).options if runtime.downstream else None
     prompts = (await runtime.projects.read(asked.project_id)).prompts
@@ -40,7 +46,7 @@ async def personalized(asked: Asked, runtime: Runtime) -> PersonalizedPrompt:
         raise InvalidField(("template", "names none; GET /v1/personalize/settings lists yours"))
     relevant_only = asked.relevant_only
     return await personalize.personalized_prompt(
-        runtime.reader,
+        _reader(asked, runtime),
         asked.project_id,
         asked.user_id,
         asked.messages,
@@ -65,6 +71,12 @@ async def reserved(asked: Asked, prompt: PersonalizedPrompt, runtime: Runtime) -
         answer_tokens=_most_tokens(asked, runtime) * asked.answers,
         limits=(await runtime.projects.read(asked.project_id)).limits,
     )
+
+
+def _reader(asked: Asked, runtime: Runtime) -> ProfileReader | VersionReader:
+    if asked.profile_version is None:
+        return runtime.reader
+    return VersionReader(runtime.database, asked.profile_version)
 
 
 def _most_tokens(asked: Asked, runtime: Runtime) -> int:

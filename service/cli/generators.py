@@ -9,7 +9,7 @@ from service.cli.options import AsJson, DataDir, Project, run_async
 from service.commands.printing import out, print_json, show_fields, show_rows
 
 app = typer.Typer(
-    help="Trained generators: the gate, the way to everybody, and back.", no_args_is_help=True
+    help="Take trained generators through the gate to everybody, and back.", no_args_is_help=True
 )
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from service.cli.options import AsJson, DataDir, Project, fail, run_async
-from service.commands.printing import err, show_key, show_rows
+from service.commands.printing import err, print_json, show_key, show_rows
 
-app = typer.Typer(help="API keys of a project.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 
 
 @app.command("create")
@@ -58,14 +58,19 @@ def keys_list(
 
 
 @app.command("revoke")
-def keys_revoke(prefix: str, project: Project = "default", data_dir: DataDir = None) -> None:
+def keys_revoke(
+    prefix: str, project: Project = "default", as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
     """Revoke a key by its prefix (the part after `bump_`). It ends within seconds."""
     from service.commands.keys import revoke_key
     from service.commands.settings import resolve_settings
 
     if not run_async(revoke_key(resolve_settings(data_dir), project, prefix)):
         fail(f"Project {project} has no live key {prefix}.")
-    err.print(f"Revoked {prefix}.")
+    if as_json:
+        print_json({"revoked": prefix})
+    else:
+        err.print(f"Revoked {prefix}.")
 
 
 @app.command("rotate")

@@ -24,7 +24,7 @@ def quality(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """How well profiles predict what their users do next: by generator, and the worst users."""
+    """Show how well profiles predict what users do next: by generator, and the worst users."""
     from service.commands.quality import read_quality
     from service.commands.quality_plot import draw
     from service.commands.settings import resolve_settings

@@ -4,17 +4,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.options import AsJson, DataDir, Project, fail, run_async
+from service.cli.options import AsJson, DataDir, Project, run_async
 from service.commands.printing import err, out, print_json, show_fields, show_rows
 
-app = typer.Typer(help="What waits to be regenerated.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show whose profile waits to be rewritten and why, and wake what is parked.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
 def queue_list(
     project: Project = "default",
-    state: Annotated[str, typer.Option(help="all, waiting or parked.")] = "all",
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    state: Annotated[
+        Literal["all", "waiting", "parked"], typer.Option(help="Which of them.")
+    ] = "all",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -24,10 +29,7 @@ def queue_list(
     from service.commands.queue_inspection import list_records, table_row
     from service.commands.settings import resolve_settings
 
-    if state not in ("all", "waiting", "parked"):
-        fail(f"Unknown state {state!r}: use all, waiting or parked.")
-    chosen: Literal["all", "parked", "waiting"] = state  # type: ignore[assignment]
-    records = run_async(list_records(resolve_settings(data_dir), project, chosen, limit))
+    records = run_async(list_records(resolve_settings(data_dir), project, state, limit))
     rows = [asdict(record) if as_json else table_row(record) for record in records]
     show_rows(rows, as_json, empty="Nothing waits.")
 
@@ -36,6 +38,7 @@ def queue_list(
 def queue_requeue(
     user_id: Annotated[str | None, typer.Argument(help="Without: every parked user.")] = None,
     project: Project = "default",
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Wake what is parked."""
@@ -43,7 +46,10 @@ def queue_requeue(
     from service.commands.settings import resolve_settings
 
     count = run_async(requeue(resolve_settings(data_dir), project, user_id))
-    err.print(f"{count} regenerations asked for.")
+    if as_json:
+        print_json({"requeued": count})
+    else:
+        err.print(f"{count} regenerations asked for.")
 
 
 @app.command("explain")

@@ -19,7 +19,10 @@ def sensitive(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Which sensitive categories profiles may speak of: all are off until they are allowed."""
+    """Show or set which sensitive categories profiles may speak of.
+
+    All are off until they are allowed.
+    """
     from service.commands.sensitive_categories import change_allowed
     from service.commands.settings import resolve_settings
     from service.domain.sensitive import SensitiveCategory

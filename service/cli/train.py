@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from service.cli.options import DataDir, Project, fail
-from service.commands.printing import out
+from service.commands.printing import out, print_json
 
-app = typer.Typer(help="Make a generator better by the BUMP reward.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train a generator by the BUMP reward, or a downstream model on profiles.",
+    no_args_is_help=True,
+)
 
 
 @app.command("llm")
@@ -41,8 +44,8 @@ def train_extractive(
     judge: Annotated[
         str, typer.Option(help="Trains; report another: lexical, embedding, listwise, likelihood.")
     ] = "lexical",
-    steps: Annotated[int, typer.Option(min=1, max=100_000)] = 40,
-    seed: Annotated[int, typer.Option()] = 7,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Of the training.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 7,
     held_out: Annotated[int, typer.Option(min=1, help="P, interactions to pick out.")] = 4,
     negatives: Annotated[int, typer.Option(min=1, help="K, others beside them.")] = 8,
     gap: Annotated[int, typer.Option(min=0, help="Interactions that nobody sees.")] = 4,
@@ -70,3 +73,28 @@ def train_extractive(
         training=Training(steps=steps, max_tokens=settings.profile_tokens),
     )
     out.print(str(run(settings, request, output)), soft_wrap=True)
+
+
+@app.command("downstream")
+def train_downstream(
+    config: Annotated[
+        Path, typer.Option(help="TOML; examples/train_downstream.toml lists all of it.")
+    ],
+    demonstrations: Annotated[
+        Path, typer.Option(help="What `bump lamp --write-demonstrations` wrote.")
+    ],
+    output: Annotated[Path, typer.Option(help="Checkpoints, curves, and in the end adapter/.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and count; load no model.")
+    ] = False,
+) -> None:
+    """Train a LoRA for the downstream model. Killed, it goes on from its last checkpoint."""
+    from service.commands.train_downstream import preview
+    from service.commands.train_downstream import train_downstream as run
+
+    if dry_run:
+        print_json(preview(config, demonstrations))
+        return
+    adapter = run(config, demonstrations, output)
+    if adapter:
+        out.print(str(adapter), soft_wrap=True)

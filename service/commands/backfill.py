@@ -13,7 +13,8 @@ from rich.progress import Progress as ProgressBar
 from service.commands.printing import out, print_json, show_fields
 from service.config import Settings
 from service.db.backfills import Pace
-from service.db.session import Database, open_database, verify_server
+from service.db.server import verify_server
+from service.db.session import Database, open_database
 from service.errors import ConfigurationError
 from service.flows import backfill as flow
 from service.flows.backfill import Progress, Terms

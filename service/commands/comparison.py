@@ -1,17 +1,15 @@
 """Generators side by side under judges, over sets of histories: what every report is made of."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from service.bump.batch import BatchTooSmall
 from service.bump.judge import Judge, JudgeFailed
 from service.bump.setting import Setting
+from service.commands.progress import counted
 from service.config import Settings
 from service.errors import ConfigurationError
 from service.evaluation.baselines import BASELINES
@@ -25,7 +23,7 @@ from service.evaluation.entrants import (
 from service.evaluation.preparation import Batch, Embed, Histories, HistoriesTooShort, prepare
 from service.evaluation.report import chances, pooled, rows
 from service.evaluation.resuming import Kept
-from service.evaluation.scoring import Advance, Evaluation, NoProfiles, Outcome
+from service.evaluation.scoring import Evaluation, NoProfiles, Outcome
 from service.generators.extractive import ExtractiveGenerator
 from service.generators.extractive.artifact import SHIPPED, read_policy
 from service.judges.encoder import load_encoder
@@ -57,7 +55,8 @@ async def compare_generators(
     try:
         batches = {name: _prepared(name, sets[name], setting, seed, embed) for name in sets}
         outcomes = {}
-        with _progress(batches.values(), len(generators) * (1 + len(judges))) as advance:
+        users = sum(len(batch.examples) for batch in batches.values())
+        with counted("Evaluating", users * len(generators) * (1 + len(judges))) as advance:
             for name, batch in batches.items():
                 evaluation = Evaluation(
                     batch, setting, seed, Kept(resume), advance, judged_by=str(settings.judge_model)
@@ -145,16 +144,3 @@ def _artifact(name: str, settings: Settings) -> Path:
     if name.startswith(POLICY):
         return Path(name.removeprefix(POLICY))
     return settings.generator_artifact or SHIPPED
-
-
-@contextmanager
-def _progress(batches: Iterable[Batch], parts: int) -> Iterator[Advance]:
-    """Counts users on standard error, where a person is looking."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
-    ) as progress:
-        total = sum(len(batch.examples) for batch in batches) * parts
-        task = progress.add_task("Evaluating", total=total)
-        yield lambda users: progress.advance(task, users)

@@ -9,6 +9,7 @@ from service.bump.batch import BatchTooSmall, Example
 from service.bump.judge import Judge
 from service.commands.histories import read_histories
 from service.commands.live_histories import TRAINED_ON, live_histories, project_database
+from service.commands.training_libraries import not_installed
 from service.config import Settings
 from service.db.generators import GeneratorKind, register
 from service.errors import ConfigurationError
@@ -103,10 +104,7 @@ def _trainer() -> Train:
     try:
         from service.trainer.grpo import train
     except ImportError as error:
-        raise ConfigurationError(
-            f"Training an LLM policy needs {error.name}: install the extra `train` "
-            "(pip install 'bump-service[train]', or `make install-train`)."
-        ) from error
+        raise not_installed(error) from error
     return train
 
 

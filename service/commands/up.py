@@ -7,15 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.commands.chosen_model import model_environment
+from service.commands.metrics_reading import remember_addresses
 from service.commands.migrate import migrate
 from service.commands.serve import LOOPBACK_HOSTS
 from service.commands.settings import artifact_store, read_settings
+from service.config import Settings
 from service.db.projects import any_live_key
 from service.db.session import open_database
 from service.embedded import Embedded, EmbeddedServers, start
@@ -69,19 +71,30 @@ def up(options: Options, say: Callable[[str], None]) -> None:
             "the API": _spawn(stack, ["serve", "--host", host, "--port", str(port)], environment),
             "the worker": _spawn(stack, ["worker"], environment),
         }
-        say(f"Bump listens on http://{_shown(host)}:{port} (docs at /docs). Data: {data_dir}")
-        say(f"Metrics at /metrics, the worker's at http://127.0.0.1:{metrics_port}/metrics.")
-        if answering:
-            say(f"{answering['BUMP_DOWNSTREAM_MODEL']} answers at /v1/personalize.")
-        elif settings.downstream_url is None:
-            say("No downstream model: /v1/personalize/prompt works, /v1/personalize needs")
-            say("--downstream, or --model, or BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL.")
+        own = f"http://{_shown(host)}:{port}"
+        of_worker = f"http://127.0.0.1:{metrics_port}"
+        remember_addresses(data_dir, [f"{own}/metrics", f"{of_worker}/metrics"])
+        say(f"Bump listens on {own} (docs at /docs). Data: {data_dir}")
+        say(f"Metrics at /metrics, the worker's at {of_worker}/metrics; `bump top` shows them.")
+        for line in _who_answers(settings, answering):
+            say(line)
         say("Ctrl-C stops everything.")
         while not stopping and not (ended := _ended(embedded, processes)):
             time.sleep(_POLL_SECONDS)
         if not stopping:
             raise ConfigurationError(f"A part of Bump has ended by itself: {ended}.")
         say("Stopping …")
+
+
+def _who_answers(settings: Settings, answering: Mapping[str, str]) -> Sequence[str]:
+    if answering:
+        return (f"{answering['BUMP_DOWNSTREAM_MODEL']} answers at /v1/personalize.",)
+    if settings.downstream_url is not None:
+        return ()
+    return (
+        "No downstream model: /v1/personalize/prompt works, /v1/personalize needs",
+        "--downstream, or --model, or BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL.",
+    )
 
 
 def _ended(embedded: Embedded, processes: Mapping[str, subprocess.Popen[bytes]]) -> str | None:

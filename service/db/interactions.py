@@ -1,6 +1,6 @@
 """Interactions: adding them with their regeneration request, and reading histories."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from service.db.session import Transaction
-from service.domain.interaction import Interaction
+from service.domain.interaction import EventKey, Interaction
 
 
 class NewInteraction(NamedTuple):
@@ -130,6 +130,16 @@ _PAGE = text(
     limit :limit
     """
 )
+_BY_KEYS = text(
+    f"""
+    select {_COLUMNS} from interactions
+    where project_id = :project_id and user_id = :user_id
+      and (source, event_id) in (
+          select * from unnest(cast(:sources as text[]), cast(:event_ids as text[]))
+      )
+    order by occurred_at desc, source desc, event_id desc
+    """
+)
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), "", "")
 _LAST_REVISION = 2**63 - 1
 _DELETE = text("delete from interactions where project_id = :project_id and user_id = :user_id")
@@ -186,6 +196,17 @@ async def page_before(
         event_id=event_id,
         limit=limit,
         revision=revision,
+    )
+    return [Interaction(*row) for row in rows]
+
+
+async def by_keys(tx: Transaction, user_id: str, keys: Collection[EventKey]) -> list[Interaction]:
+    """Those of `keys` that the user has, newest first."""
+    rows = await tx.execute(
+        _BY_KEYS,
+        user_id=user_id,
+        sources=[key.source for key in keys],
+        event_ids=[key.event_id for key in keys],
     )
     return [Interaction(*row) for row in rows]
 

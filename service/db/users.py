@@ -24,6 +24,27 @@ class UserRecord:
         return self.profiling == "paused"
 
 
+@dataclass(frozen=True, slots=True)
+class UserSummary:
+    """A user and, unless profiling is paused, what serves for them. Without a profile: None.
+
+    `score`: the mean over the `windows` of whatever served them.
+    """
+
+    user_id: str
+    revision: int
+    interaction_count: int
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    profiling: str
+    profile_version: int | None
+    profile_revision: int | None
+    generator: str | None
+    written_at: datetime | None
+    windows: int
+    score: float | None
+
+
 _COLUMNS = (
     "user_id, revision, interaction_count, first_seen_at, last_seen_at, profiling, counted_revision"
 )
@@ -53,6 +74,33 @@ _COUNTED_REVISIONS = text(
 _FIND = text(f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id")
 _LOCK = text(
     f"select {_COLUMNS} from users where project_id = :project_id and user_id = :user_id for update"
+)
+# Bounds instead of a pattern, so that the key's index is read from the prefix on and no further.
+_SUMMARIES = text(
+    """
+    select u.user_id, u.revision, u.interaction_count, u.first_seen_at, u.last_seen_at,
+           u.profiling, p.version, p.revision, p.generator, p.created_at,
+           s.windows, s.score
+    from (
+        select * from users
+        where project_id = :project_id
+          and user_id > :after and user_id >= :prefix
+          and user_id <= rpad(:prefix, 257, chr(1114111))
+        order by user_id
+        limit :limit
+    ) u
+    left join lateral (
+        select version, revision, generator, created_at from profiles
+        where project_id = u.project_id and user_id = u.user_id and status = 'serving'
+          and u.profiling = 'on'
+    ) p on true
+    cross join lateral (
+        select count(*) as windows, avg(score) as score from prequential_scores
+        where project_id = u.project_id and user_id = u.user_id and judge = :judge
+          and status = 'serving' and u.profiling = 'on'
+    ) s
+    order by u.user_id
+    """
 )
 # By a digest: as good as chance, and the same again for the same seed.
 _SAMPLE = text(
@@ -89,6 +137,17 @@ async def ensure_and_lock(tx: Transaction, user_ids: Sequence[str]) -> None:
 async def find(tx: Transaction, user_id: str) -> UserRecord | None:
     row = (await tx.execute(_FIND, user_id=user_id)).one_or_none()
     return UserRecord(*row) if row else None
+
+
+async def summaries(
+    tx: Transaction, *, prefix: str, after: str, limit: int, judge: str
+) -> list[UserSummary]:
+    """Up to `limit` users whose id begins with `prefix`, in key order, from behind `after` on.
+
+    Scores are those by `judge`.
+    """
+    rows = await tx.execute(_SUMMARIES, prefix=prefix, after=after, limit=limit, judge=judge)
+    return [UserSummary(*row) for row in rows]
 
 
 async def lock(tx: Transaction, user_id: str) -> UserRecord | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from service.db.interactions import NewInteraction
 from service.errors import InvalidBody, UnsupportedMediaType
 from service.flows.ingest import Rejection
-from service.flows.parse import USER_ID_SCHEMA, first_reason, parse_interaction, rejection
+from service.flows.parse import USER_ID_SCHEMA, parse_interaction, reasons, rejection
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -51,7 +51,7 @@ def parse_cloud_event(document: Any) -> NewInteraction | Rejection:
     try:
         event = CloudEventIn.model_validate(document)
     except ValidationError as error:
-        return _rejection(document, first_reason(error))
+        return _rejection(document, reasons(error))
     if event.specversion != "1.0":
         return _rejection(document, "specversion: only 1.0 is understood")
     if event.data_base64 is not None:

@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 from uuid_utils.compat import uuid7
 
 from service.db.interactions import NewInteraction
@@ -52,6 +53,7 @@ _AHEAD_SECONDS = MAX_CLOCK_AHEAD.total_seconds()
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _SMALLEST_NUMBER = 1e-38
 _SHOWN_FIELD_CHARS = 64
+_SHOWN_PROBLEMS = 3
 
 
 def _time_as_text(value: Any) -> Any:
@@ -88,7 +90,7 @@ def parse_line(line: bytes, *, default_event_id: str | None = None) -> NewIntera
     try:
         return parse_interaction(orjson.loads(line), default_event_id=default_event_id)
     except orjson.JSONDecodeError:
-        return Rejection(None, None, "line: is not valid JSON")
+        return Rejection(None, None, "line: not valid JSON")
 
 
 def parse_interaction(
@@ -97,7 +99,7 @@ def parse_interaction(
     try:
         item = InteractionIn.model_validate(document)
     except ValidationError as error:
-        return rejection(document, first_reason(error))
+        return rejection(document, reasons(error))
     problem = _problem(item)
     if problem:
         return rejection(document, problem)
@@ -191,12 +193,16 @@ def _number_problem(value: float) -> str | None:
     return None if exact else "hold a number beyond 64 bits or below 1e-38; send it as text"
 
 
-def first_reason(error: ValidationError) -> str:
-    """What is wrong first, as `field: reason`."""
-    first = error.errors(include_url=False, include_input=False)[0]
+def reasons(error: ValidationError) -> str:
+    """What is wrong, as `field: reason`; of several problems the first three."""
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(_reason(one) for one in found[:_SHOWN_PROBLEMS])
+
+
+def _reason(problem: ErrorDetails) -> str:
     # No deeper: below `attributes` the names are the caller's own words.
-    field = str(first["loc"][0])[:_SHOWN_FIELD_CHARS] if first["loc"] else "item"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    field = str(problem["loc"][0])[:_SHOWN_FIELD_CHARS] if problem["loc"] else "item"
+    return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def rejection(

@@ -16,7 +16,7 @@ from service.domain.relevance import relevant
 from service.domain.tokens import estimate_tokens
 from service.errors import DownstreamError, DownstreamNotConfigured, TooLarge
 from service.flows.limit_usage import Reservation
-from service.flows.read_profile import ProfileReader, ServedProfile
+from service.flows.read_profile import ProfileReader, ServedProfile, VersionReader
 from service.flows.shown_answers import shown, shown_stream
 from service.llm.chat_stream import Chunk
 from service.llm.downstream import Answer, ChatCall, Downstreams
@@ -45,7 +45,7 @@ class PersonalizedPrompt:
 
 
 async def personalized_prompt(
-    reader: ProfileReader,
+    reader: ProfileReader | VersionReader,
     project_id: str,
     user_id: str | None,
     messages: Sequence[Message],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.cache import Entry, Hit, NoHit, ProfileCache
-from service.db import regenerations, users
+from service.db import profiles, regenerations, users
 from service.db.session import Database
 from service.errors import (
     InvalidField,
@@ -15,6 +15,7 @@ from service.errors import (
     TooFewInteractions,
     UserNotFound,
 )
+from service.flows.revise_profile import find_version, require_profiling
 from service.flows.shared_lookups import SharedLookups
 from service.telemetry import CACHE_READS
 
@@ -38,6 +39,21 @@ class ServedProfile:
     etag: str
     body: bytes
     prompt_statements: bytes
+
+
+class VersionReader:
+    """Reads one version instead of the one that serves, past the cache."""
+
+    def __init__(self, database: Database, version: int) -> None:
+        self._database = database
+        self._version = version
+
+    async def read(self, project_id: str, user_id: str) -> ServedProfile | None:
+        """Raises UserNotFound, ProfilingPaused or VersionNotFound."""
+        async with self._database.transaction(project_id) as tx:
+            user = await require_profiling(tx, user_id)
+            profile = await find_version(tx, user_id, self._version)
+        return _served(Entry.of_profile(project_id, profile), user.revision)
 
 
 class ProfileReader:
@@ -154,8 +170,10 @@ class ProfileReader:
             if not ask:
                 return
             if not profiled and await regenerations.find(tx, user_id) is None:
+                if await profiles.serving(tx, user_id):
+                    return  # Written since the caller looked.
                 raise TooFewInteractions(
-                    f"The user has {user.interaction_count} interactions, too few for a profile; "
+                    f"Too few interactions for a profile ({user.interaction_count}); "
                     "waiting does not change that."
                 )
             await regenerations.request_now(tx, user_id, user.revision)

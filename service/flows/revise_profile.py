@@ -79,7 +79,7 @@ async def roll_back(
         user = await _lock(tx, user_id)
         if user.paused:
             raise ProfilingPaused
-        earlier = await _version(tx, user_id, version)
+        earlier = await find_version(tx, user_id, version)
         corrections = await profiles.find_corrections(tx, user_id)
         allowed = await sensitive_categories.allowed_until_commit(tx)
         statements = apply_corrections(permitted(earlier.statements, allowed), corrections)
@@ -146,9 +146,9 @@ async def compare(
 ) -> ProfileDiff:
     """What changed from version `before` to version `after`. Raises as `get_version` does."""
     async with database.transaction(project_id) as tx:
-        await _require_profiling(tx, user_id)
-        old = await _version(tx, user_id, before)
-        new = await _version(tx, user_id, after)
+        await require_profiling(tx, user_id)
+        old = await find_version(tx, user_id, before)
+        new = await find_version(tx, user_id, after)
     return diff_statements(old.statements, new.statements)
 
 
@@ -160,7 +160,7 @@ async def list_versions(
     Raises UserNotFound, ProfilingPaused, or ProfileNotFound where there is none at all.
     """
     async with database.transaction(project_id) as tx:
-        await _require_profiling(tx, user_id)
+        await require_profiling(tx, user_id)
         found = await profiles.versions(tx, user_id, before=before, limit=limit)
     if not found and before is None:
         raise ProfileNotFound("The user has no profile version.")
@@ -170,16 +170,18 @@ async def list_versions(
 async def get_version(database: Database, project_id: str, user_id: str, version: int) -> Profile:
     """One version. Raises UserNotFound, ProfilingPaused or VersionNotFound."""
     async with database.transaction(project_id) as tx:
-        await _require_profiling(tx, user_id)
-        return await _version(tx, user_id, version)
+        await require_profiling(tx, user_id)
+        return await find_version(tx, user_id, version)
 
 
-async def _require_profiling(tx: Transaction, user_id: str) -> None:
+async def require_profiling(tx: Transaction, user_id: str) -> UserRecord:
+    """The user, unless there is none or they are paused: UserNotFound, ProfilingPaused."""
     user = await users.find(tx, user_id)
     if user is None:
         raise UserNotFound
     if user.paused:
         raise ProfilingPaused
+    return user
 
 
 async def _lock(tx: Transaction, user_id: str) -> UserRecord:
@@ -189,7 +191,8 @@ async def _lock(tx: Transaction, user_id: str) -> UserRecord:
     return user
 
 
-async def _version(tx: Transaction, user_id: str, version: int) -> Profile:
+async def find_version(tx: Transaction, user_id: str, version: int) -> Profile:
+    """Raises VersionNotFound."""
     found = await profiles.version(tx, user_id, version)
     if found is None:
         raise VersionNotFound(f"The user has no profile version {version}.")

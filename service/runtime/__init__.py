@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.cache import ProfileCache, open_cache
+from service.cache.arrivals import ArrivalCounts, open_arrival_counts
 from service.cache.usage import open_usage_counters
 from service.config import Settings
 from service.db.interactions import RegenerationPolicy
 from service.db.regenerations import PRIORITY_INGEST
-from service.db.session import Database, open_database, verify_server
+from service.db.server import verify_server
+from service.db.session import Database, open_database
 from service.domain.pii import PatternRedactor, Redactor
 from service.errors import ConfigurationError
 from service.flows.limit_usage import UsageLimiter
 from service.flows.project_settings import SettingsReader
 from service.flows.read_profile import ProfileReader
 from service.llm.downstream import Downstreams
-from service.runtime.downstream import open_downstream
+from service.runtime.downstream import ChatModel, open_chat, open_downstream
 from service.runtime.generators import (
     GeneratorLoader,
     generator_name,
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
 __all__ = [
     "JUDGES",
     "SCHEMA_REVISION",
+    "ChatModel",
     "GeneratorLoader",
     "Runtime",
     "generator_name",
     "open_artifact_store",
+    "open_chat",
     "open_gate",
     "open_generator",
     "open_judge",
@@ -59,12 +63,14 @@ class Runtime:
     reader: ProfileReader
     projects: SettingsReader
     usage: UsageLimiter
+    arrivals: ArrivalCounts
     downstream: Downstreams | None
     loader: "GeneratorLoader"
 
     async def close(self) -> None:
         await self.loader.close()
         await self.usage.close()
+        await self.arrivals.close()
         if self.downstream:
             await self.downstream.close()
         await self.cache.close()
@@ -109,6 +115,11 @@ async def open_runtime(settings: Settings, *, answering: bool = False) -> Runtim
                 timeout=settings.redis_timeout,
                 retry_after=settings.redis_retry_after,
             )
+        ),
+        arrivals=open_arrival_counts(
+            settings.redis_url.get_secret_value(),
+            timeout=settings.redis_timeout,
+            retry_after=settings.redis_retry_after,
         ),
         downstream=downstream,
         loader=GeneratorLoader(settings),

@@ -1,6 +1,7 @@
 """Opens the downstream models, each with its way to count tokens."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from service.config import DownstreamSettings, Settings, revealed
 from service.domain.prompts import TokenCounter
 from service.domain.tokens import estimate_tokens
 from service.errors import ConfigurationError
+from service.llm.client import ChatClient
 from service.llm.downstream import DownstreamModel, Downstreams, ModelOptions
 from service.llm.endpoint import Endpoint
 from service.llm.local import LOCAL_URL, local_name, open_local
@@ -19,7 +21,7 @@ _REMEMBERED_CHARS = 1_000
 
 def open_downstream(settings: Settings) -> Downstreams | None:
     """Raises ConfigurationError for a model without a name, and a fallback that is none."""
-    described = _described_downstreams(settings)
+    described = described_downstreams(settings)
     for name, one in described.items():
         if one.fallback is not None and one.fallback not in described:
             raise ConfigurationError(
@@ -32,7 +34,45 @@ def open_downstream(settings: Settings) -> Downstreams | None:
     return Downstreams({name: _open_model(one, settings) for name, one in described.items()})
 
 
-def _described_downstreams(settings: Settings) -> Mapping[str, DownstreamSettings]:
+@dataclass(frozen=True, slots=True)
+class ChatModel:
+    """The downstream model as an evaluation asks it: without streams, fallbacks or salts.
+
+    `vocabulary` where its tokenizer.json is at hand; `count` counts in any case.
+    """
+
+    client: ChatClient
+    context: int
+    count: TokenCounter
+    vocabulary: Tokenizer | None = None
+
+
+def open_chat(settings: Settings) -> ChatModel:
+    """The model of BUMP_DOWNSTREAM_URL. Raises ConfigurationError where none is named."""
+    if settings.downstream_url is None:
+        raise ConfigurationError(
+            "Name the model to ask: --url (an OpenAI-compatible base URL) and --model, or "
+            "BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL."
+        )
+    described = next(iter(described_downstreams(settings).values()))
+    name = local_name(described.url)
+    local = None if name is None else open_local(name)
+    client = ChatClient(
+        base_url=LOCAL_URL if local else described.url,
+        model=described.model,
+        api_key=revealed(described.api_key),
+        deadline=settings.downstream_timeout,
+        transport=local.transport if local else None,
+    )
+    if local:
+        return ChatModel(client, min(local.context, described.context), _remembering(local.count))
+    if described.tokenizer is None:
+        return ChatModel(client, described.context, estimate_tokens)
+    vocabulary = _vocabulary(described.tokenizer)
+    return ChatModel(client, described.context, _counting(vocabulary), vocabulary)
+
+
+def described_downstreams(settings: Settings) -> Mapping[str, DownstreamSettings]:
     if settings.downstream_url is None:
         return settings.downstreams
     model = settings.downstream_model or local_name(settings.downstream_url)
@@ -81,13 +121,19 @@ def _token_counter(tokenizer: Path | None) -> TokenCounter:
     """
     if tokenizer is None:
         return estimate_tokens
+    return _counting(_vocabulary(tokenizer))
+
+
+def _vocabulary(file: Path) -> Tokenizer:
     try:
-        vocabulary = Tokenizer.from_file(str(tokenizer))
+        return Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing narrower
         raise ConfigurationError(
-            f"{tokenizer} cannot be read as a tokenizer.json ({type(error).__name__})."
+            f"{file} cannot be read as a tokenizer.json ({type(error).__name__})."
         ) from error
 
+
+def _counting(vocabulary: Tokenizer) -> TokenCounter:
     def count(text: str) -> int:
         return len(vocabulary.encode(text, add_special_tokens=False))
 

@@ -40,7 +40,7 @@ from service.generators.population import Population
 from service.runtime import GeneratorLoader, Runtime, open_gate, open_generator
 from service.trainer.extractive import Training
 from service.worker import Worker
-from tests.conftest import make_worker
+from tests.conftest import make_worker, working
 from tests.faults.processes import eventually
 
 pytestmark = pytest.mark.slow
@@ -236,14 +236,9 @@ async def rolled_back(project: Project, name: str) -> None:
         async with project.runtime.database.transaction(project.project_id) as tx:
             return await is_retired(tx, name) and await deployments.find(tx) is None
 
-    stop = asyncio.Event()
     # One of its own: a worker that was told to stop takes nothing on any more.
-    running = asyncio.create_task(project.new_worker().run(stop))
-    try:
+    async with working(project.new_worker()):
         await eventually(done, 120)
-    finally:
-        stop.set()
-        await running
     while await project.worker.run_once():
         continue
 

@@ -189,7 +189,7 @@ def test_rejected_lines_are_reported_by_number_and_exit_with_1(bump: Bump, proje
     }
     said = done.stderr.decode()
     assert "line 2: occurred_at: " in said
-    assert "line 4: line: is not valid JSON" in said
+    assert "line 4: line: not valid JSON" in said
     assert "yesterday" not in said
 
 

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from service import embedded
 from service.commands.migrate import migrate, migrations_dir
 from service.db.models import metadata
-from service.db.session import open_database, verify_server
+from service.db.server import verify_server
+from service.db.session import open_database
 from service.embedded.data_dir import DataDir
 from service.errors import ConfigurationError
 from service.runtime import SCHEMA_REVISION
@@ -189,6 +190,14 @@ class TestRefusal:
     async def test_of_a_superuser(self, migrated: Urls) -> None:
         with pytest.raises(ConfigurationError, match="superuser or BYPASSRLS"):
             await verify(migrated.superuser)
+
+    async def test_of_a_role_without_rights(self, migrated: Urls) -> None:
+        name = f"r{uuid4().hex[:8]}"
+        async with connected(migrated.superuser) as connection:
+            await connection.execute(text(f"create role {name} login password 'p'"))
+        url = f"postgresql+asyncpg://{name}:p@{migrated.app.partition('@')[2]}"
+        with pytest.raises(ConfigurationError, match="no rights in this database"):
+            await verify(url)
 
     async def test_of_a_role_that_bypasses_row_level_security(self, migrated: Urls) -> None:
         name = f"r{uuid4().hex[:8]}"

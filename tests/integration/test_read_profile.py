@@ -1,8 +1,6 @@
 """Reading the serving profile: one lookup for many readers, honest about being stale."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import orjson
 import pytest
@@ -18,26 +16,15 @@ from service.errors import (
 )
 from service.flows import read_profile
 from service.flows.erase import set_profiling
-from service.flows.read_profile import ProfileReader
+from service.flows.read_profile import ProfileReader, ServedProfile
 from service.runtime import Runtime
 from service.worker import Worker
-from tests.conftest import make_worker
+from tests.conftest import make_worker, working
 from tests.counting_database import CountingDatabase
 from tests.histories import AT_ONCE, Add, Sql, event, events
 from tests.scribe import Scribe
 
 pytestmark = pytest.mark.usefixtures("quiet_queue")
-
-
-@asynccontextmanager
-async def running(worker: Worker) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(worker.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 class TestColdKey:
@@ -134,10 +121,31 @@ class TestStale:
 
 
 class TestReadYourWrites:
+    async def test_a_profile_written_while_the_reader_looked_is_no_short_history(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        add: Add,
+        worker: Worker,
+        runtime: Runtime,
+        project_id: str,
+    ) -> None:
+        await add(events("u1"))
+        reader = ProfileReader(runtime.database, runtime.cache)
+        read = reader.read
+
+        async def read_and_be_overtaken(project: str, user: str) -> ServedProfile | None:
+            found = await read(project, user)
+            await worker.run_once()
+            return found
+
+        monkeypatch.setattr(reader, "read", read_and_be_overtaken)
+        served = await reader.read_at_least(project_id, "u1", min_revision=1, wait=30)
+        assert served.version == 1
+
     async def test_waits_until_the_profile_has_read_what_was_written(
         self, add: Add, runtime: Runtime, project_id: str
     ) -> None:
-        async with running(make_worker(runtime, Scribe())):
+        async with working(make_worker(runtime, Scribe())):
             for numbers in (range(5), range(5, 8)):
                 revision = (await add(events("u1", numbers))).revisions["u1"]
                 served = await runtime.reader.read_at_least(
@@ -148,7 +156,7 @@ class TestReadYourWrites:
     async def test_does_not_wait_for_the_debounce(
         self, add: Add, runtime: Runtime, project_id: str
     ) -> None:
-        async with running(make_worker(runtime, Scribe(), debounce=600, max_delay=600)):
+        async with working(make_worker(runtime, Scribe(), debounce=600, max_delay=600)):
             await add(events("u1"))
             served = await runtime.reader.read_at_least(project_id, "u1", min_revision=1, wait=20)
         assert served.revision == 1

@@ -1,8 +1,10 @@
 """`bump up`: everything on one machine, from the first start to every way of ending."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,17 @@ def test_other_machines_are_not_served_without_a_key(data_dir: Path) -> None:
     said = done.stderr.decode()
     assert "bump keys create" in said
     assert "Traceback" not in said
+
+
+def test_top_watches_it_without_being_told_where_it_is(shared: Up, open_dir: Path) -> None:
+    written_profile(shared.client, "top")
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "top", "--once", "--json", "--interval", "0.2"],
+        env=ENVIRONMENT | {"BUMP_DATA_DIR": str(open_dir / "shared")},
+        capture_output=True,
+        cwd="/",
+        timeout=60,
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["silent"]) == (0, [])
+    assert found["median_lag"] is not None

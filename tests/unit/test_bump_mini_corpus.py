@@ -66,8 +66,8 @@ def test_a_reply_mentions_what_its_user_likes_of_the_subject(drawn: list[Example
 
 
 def test_a_reply_leaves_the_rest_of_the_profile_out() -> None:
-    found = cases(100)
-    assert sum(mentions_other(case, case.example.answer) for case in found) <= 2
+    found = [*cases(100), *cases(100, unknown_interests=True)]
+    assert sum(mentions_other(case, case.example.answer) for case in found) <= 4
     assert all(copied(case.example.answer, case.statements) < 0.5 for case in found)
 
 
@@ -97,24 +97,50 @@ def test_a_written_profile_is_one_that_the_generator_takes() -> None:
 
 
 def test_a_case_of_the_swap_test_differs_from_its_others_by_taste_alone() -> None:
+    disliking = ("Does not care for", "Seldom goes for", "Used to bring up")
+
     def tastes(case: Case) -> set[str]:
         assert case.example.scene
         return set(case.example.scene.liked)
 
-    for case in cases(40):
+    for case in (*cases(40), *cases(40, unknown_interests=True)):
         assert len(case.others) == 8
-        assert not any(liked in "\n".join(other) for liked in tastes(case) for other in case.others)
+        liked_by_others = [
+            line for other in case.others for line in other if not line.startswith(disliking)
+        ]
+        assert not any(liked in line for liked in tastes(case) for line in liked_by_others)
 
 
 def test_a_conversation_goes_on_about_the_same_person(drawn: list[Example]) -> None:
     longer = [one for one in drawn if one.later]
     assert len(longer) > 0.4 * len(drawn)
     for one in longer:
-        answers = [answer for _, answer in one.later]
-        assert all(any(act.shape.match(answer) for act in ACTS) for answer in answers)
+        replies = [answer for _, answer in one.later if not is_recall(answer)]
+        assert replies
+        assert all(any(act.shape.match(reply) for act in ACTS) for reply in replies)
     known = [one for one in longer if one.person]
     liked = [one for one in known if any(mentions(one, answer) for _, answer in one.later)]
     assert len(liked) > 0.7 * len(known)
+
+
+def test_what_is_known_of_somebody_is_told_when_they_ask(drawn: list[Example]) -> None:
+    recalls = [
+        (one, request, answer)
+        for one in drawn
+        for request, answer in one.later
+        if is_recall(answer)
+    ]
+    assert len(recalls) > 0.5 * len(drawn)
+    for one, request, answer in recalls:
+        tastes = one.person.tastes if one.person else ()
+        liked = [
+            taste.liked for taste in tastes if request.rstrip("?").endswith(taste.domain.topic)
+        ]
+        assert mentions(one, answer) if liked else answer.startswith("I know of nothing")
+
+
+def is_recall(answer: str) -> bool:
+    return answer.startswith(("You like ", "I know of nothing "))
 
 
 def mentions(example: Example, answer: str) -> bool:

@@ -39,6 +39,17 @@ def test_only_answers_are_learnt() -> None:
     assert tokenizer.decode(learnt) == "A dark loaf of rye.<|im_end|>A loaf.<|im_end|>"
 
 
+def test_every_answer_counts_the_same_however_long_it_is() -> None:
+    tokenizer = train_tokenizer(TEXTS, 600)
+    later = (("In May?", "A loaf."),)
+    example = Example((Message("user", "What should I bake?"),), "A dark loaf of rye.", later=later)
+    (row,) = rows_of(tokenizer, [example])
+    batch = padded([row], length=128, pad=tokenizer.pad_token_id)
+    counted = [batch.weights[0, start:end].sum().item() for start, end in row.answers]
+    assert counted == pytest.approx([1.0, 1.0])
+    assert batch.weights.sum().item() == pytest.approx(2.0)
+
+
 def test_of_a_copy_only_what_came_before_is_to_be_learnt() -> None:
     batch = next(copies(600, seed=1, rows=4))
     for ids, targets in zip(batch.ids.tolist(), batch.targets.tolist(), strict=True):

@@ -10,12 +10,13 @@ DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "clients").glob("*/README.md")),
 ]
 _NAMED_FILE = re.compile(r"`((?:tests|benchmarks|service|examples|deploy)/[\w./]+\.\w+)`")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_links_exist(document: Path) -> None:
     text = document.read_text()
     named = {ROOT / name for name in _NAMED_FILE.findall(text)}

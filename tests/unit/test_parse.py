@@ -190,6 +190,15 @@ class TestRejection:
         assert isinstance(item, Rejection)
         assert item.reason.startswith("attributes: ") and len(item.reason) < 120
 
+    def test_several_problems_are_told_at_once(self) -> None:
+        item = parse_interaction({"user": "ana", "txt": "tea"})
+        assert isinstance(item, Rejection)
+        assert [part.split(":")[0] for part in item.reason.split("; ")] == [
+            "user_id",
+            "user",
+            "txt",
+        ]
+
     def test_a_reason_names_no_attribute(self) -> None:
         item = parse_line(nested(900).replace(b'"a"', b'"canary"'))
         assert isinstance(item, Rejection) and "canary" not in item.reason
@@ -216,7 +225,7 @@ class TestLine:
         [b"", b"tea", b'{"user_id": ', b'{"text": "\xff"}', b'{"text": "\\ud800"}', nested(2_000)],
     )
     def test_that_is_not_json_is_rejected(self, line: bytes) -> None:
-        assert parse_line(line) == Rejection(None, None, "line: is not valid JSON")
+        assert parse_line(line) == Rejection(None, None, "line: not valid JSON")
 
 
 @given(json_values | st.dictionaries(st.sampled_from(FIELDS), json_values))

@@ -17,6 +17,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "put_corrections": {"pinned": ["Allergic to nuts."]},
     "put_sensitive_categories": {"allowed": ["health"]},
     "assemble_prompt": {"user_id": "ana", "input": "What should I bake?"},
+    "requeue_regenerations": {"user_id": "ana"},
     "register_generator": {"model": "tiny"},
     "promote_generator": {"stage": "shadow"},
     "personalize_answer": {"user_id": "ana", "input": "What should I bake?"},

@@ -23,6 +23,8 @@ NEEDED = {
     "list_profile_versions": "read",
     "get_profile_version": "read",
     "diff_profile_versions": "read",
+    "list_profile_evidence": "read",
+    "list_profile_scores": "read",
     "list_interactions": "read",
     "assemble_prompt": "personalize",
     "create_chat_completion": "personalize",
@@ -179,6 +181,37 @@ async def test_loopback_mode_refuses_a_rebound_host_name_on_every_route(
         for route in api_routes(app):
             response = await route.call(loopback, headers={"Host": host})
             problem(response, 401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1.evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+async def test_loopback_mode_refuses_what_another_sites_page_sends(
+    app: FastAPI, client_with: ClientWith, headers: dict[str, str]
+) -> None:
+    async with client_with(auth="loopback") as loopback:
+        del loopback.headers["Authorization"]
+        for route in api_routes(app):
+            response = await route.call(loopback, headers={"Host": "127.0.0.1", **headers})
+            problem(response, 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8000", "http://localhost:5173"])
+async def test_loopback_mode_serves_the_pages_of_this_machine(
+    client_with: ClientWith, origin: str
+) -> None:
+    async with client_with(auth="loopback") as loopback:
+        del loopback.headers["Authorization"]
+        headers = {"Host": "127.0.0.1:8000", "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        response = await loopback.post("/v1/users/ana/profile/regenerate", headers=headers)
+        problem(response, 404, "user-not-found")
 
 
 async def test_loopback_mode_refuses_another_machine(
