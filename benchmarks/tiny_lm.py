@@ -116,8 +116,9 @@ def fit(model: Qwen2ForCausalLM, blocks: Iterator[Batch], schedule: Schedule, lo
 def _loss(model: Qwen2ForCausalLM, block: Batch) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(block.ids[:, :-1]).logits
+    targets = block.ids[:, 1:].masked_fill(block.weights[:, 1:] == 0, -1)
     return functional.cross_entropy(
-        logits.float().flatten(0, 1), block.targets[:, 1:].flatten(), ignore_index=-1
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=-1
     )
 
 
@@ -130,13 +131,14 @@ def answer_blocks(
     chance = random.Random(seed)
     while True:
         ids = torch.full((BLOCKS_A_STEP, BLOCK_TOKENS), tokenizer.pad_token_id)
-        targets = torch.full_like(ids, -1)
+        weights = torch.zeros(ids.shape)
         for row, place in enumerate(chance.choices(range(len(pairs)), k=BLOCKS_A_STEP)):
             start = len(requests[place])
             text = (requests[place] + answers[place])[:BLOCK_TOKENS]
             ids[row, : len(text)] = torch.tensor(text)
-            targets[row, start : len(text)] = ids[row, start : len(text)]
-        yield Batch(ids, targets, (targets >= 0).float())
+            weights[row, start : len(text)] = 1.0
+        positions = torch.arange(BLOCK_TOKENS).expand(BLOCKS_A_STEP, -1)
+        yield Batch(ids, positions, torch.zeros_like(ids), weights)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

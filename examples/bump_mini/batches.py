@@ -1,50 +1,81 @@
-"""Batches for the training: rows of one example each, of a few lengths, and random copies."""
+"""Batches for the training: rows of several requests to one profile each, and random copies.
+
+A row is a tree. What its prompts have in common stands at its beginning, once; every request and
+its answer is a branch, which sees that beginning and itself, at the positions that it would have
+without the others. So a profile is read once for many answers, and each answer is made as if its
+request had been the only one.
+"""
 
 import random
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from examples.bump_mini.corpus import Example, examples
+from examples.bump_mini.corpus import Example, groups
 from examples.bump_mini.language_model import END_OF_TURN
 
 BATCH_TOKENS = 4_096
-# A batch holds examples of one of these lengths; what is longer is left out.
-LENGTHS = (128, 192, 320, 512)
-_CHUNK = 2_000  # examples
+# A batch holds rows of one of these lengths. What does not fit the first is cut to it, by whole
+# branches; what is one long branch may take the second, or is left out.
+LENGTHS = (384, 512)
+_CHUNK = 400  # groups
 COPY_LENGTH = 128
 # Among the corpus's batches, so that what copies does not forget how to copy anything at all.
 _COPY_SHARE = 0.05
+# In an answer the interests are the choice, and the rest is wording, which could have been another.
+_INTEREST_WEIGHT = 4.0
+# Profiles and requests are foretold a little too: which interests stand together, and what the
+# people who have them ask, tells what belongs to what.
+_BEGINNING_WEIGHT, _REQUEST_WEIGHT = 0.5, 0.1
+_PADDING = -1
 
 
 class Batch(NamedTuple):
-    """Token ids and what is to be learnt of them, all (B, T); a target of -1 is not learnt.
+    """All (B, T): token ids, their positions, their branches, and how much each is to be learnt.
 
-    `weights`: how much each target counts. Every answer counts the same, long or short: of a long
-    one most tokens are wording, which could have been another.
+    Branch 0 is the beginning, which all branches of its row see. An answer's weights sum to 1,
+    be it long or short.
     """
 
     ids: torch.Tensor
-    targets: torch.Tensor
+    positions: torch.Tensor
+    branches: torch.Tensor
     weights: torch.Tensor
 
 
-class Row(NamedTuple):
-    """An example's tokens, and which of them are answers: from, to."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A tree's tokens, as in `Batch`; `answers`: where answers stand, from and to."""
 
-    ids: Sequence[int]
-    answers: Sequence[tuple[int, int]]
-
-
-def rows_of(tokenizer: PreTrainedTokenizerFast, found: Sequence[Example]) -> list[Row]:
-    texts = [text for one in found for text in _turns(tokenizer, one)]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
-    return [_row(encoded, 1 + len(one.later)) for one in found]
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    branches: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    answers: list[tuple[int, int]] = field(default_factory=list)
 
 
-def _turns(tokenizer: PreTrainedTokenizerFast, example: Example) -> list[str]:
+class _Turn(NamedTuple):
+    ids: list[int]
+    weights: list[float]
+    is_answer: bool
+
+
+def rows_of(
+    tokenizer: PreTrainedTokenizerFast, found: Sequence[Sequence[Example]], length: int
+) -> list[Row]:
+    """A row a group, of its first branches that fit into `length`; of one at least."""
+    texts = [text for group in found for one in group for text in _texts(tokenizer, one)]
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    tokens = iter(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
+    return [_tree([_turns(one, tokens) for one in group], length) for group in found]
+
+
+def _texts(tokenizer: PreTrainedTokenizerFast, example: Example) -> list[str]:
     """What is asked and what is answered, in turns."""
     asked = tokenizer.apply_chat_template(
         [message.to_json() for message in example.messages],
@@ -59,25 +90,76 @@ def _turns(tokenizer: PreTrainedTokenizerFast, example: Example) -> list[str]:
     return texts
 
 
-def _row(encoded: Iterator[list[int]], turns: int) -> Row:
-    ids: list[int] = []
-    answers = []
-    for _ in range(turns):
-        ids += next(encoded)
-        start = len(ids)
-        ids += next(encoded)
-        answers.append((start, len(ids)))
-    return Row(ids, answers)
+def _turns(
+    example: Example, tokens: Iterator[tuple[list[int], list[tuple[int, int]]]]
+) -> list[_Turn]:
+    turns = []
+    for answer in (example.answer, *(answer for _, answer in example.later)):
+        ids, _ = next(tokens)
+        turns.append(_Turn(ids, [_REQUEST_WEIGHT / len(ids)] * len(ids), is_answer=False))
+        ids, places = next(tokens)
+        turns.append(_Turn(ids, _answer_weights(example, answer, places), is_answer=True))
+    return turns
+
+
+def _answer_weights(
+    example: Example, answer: str, places: Sequence[tuple[int, int]]
+) -> list[float]:
+    """One for every answer; of it more for the tokens that name what the person likes."""
+    tastes = example.person.tastes if example.person else ()
+    names = [re.escape(name) for taste in tastes for name in taste.liked]
+    named = [found.span() for name in names for found in re.finditer(name, answer, re.IGNORECASE)]
+    weights = [
+        _INTEREST_WEIGHT if any(start < to and from_ < end for from_, to in named) else 1.0
+        for start, end in places
+    ]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _tree(found: Sequence[list[_Turn]], length: int) -> Row:
+    """The turns of each example as a branch, after what all their first turns begin with."""
+    common = _in_common([turns[0].ids for turns in found]) if len(found) > 1 else 0
+    beginning = found[0][0].ids[:common]
+    row = Row()
+    _add(row, beginning, [_BEGINNING_WEIGHT / max(common, 1)] * common, branch=0, position=0)
+    for number, turns in enumerate(found, 1):
+        first = turns[0]._replace(ids=turns[0].ids[common:], weights=turns[0].weights[common:])
+        branch = [first, *turns[1:]]
+        if number > 1 and len(row.ids) + sum(len(turn.ids) for turn in branch) > length:
+            break
+        # Not the token that follows in the row, but that of one branch, comes after the beginning.
+        first.weights[:1] = [0.0] * len(first.weights[:1])
+        position = common
+        for turn in branch:
+            if turn.is_answer:
+                row.answers.append((len(row.ids), len(row.ids) + len(turn.ids)))
+            _add(row, turn.ids, turn.weights, branch=number, position=position)
+            position += len(turn.ids)
+    return row
+
+
+def _in_common(texts: Sequence[Sequence[int]]) -> int:
+    """How many tokens they all begin with."""
+    return sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*texts, strict=False)))
+
+
+def _add(
+    row: Row, ids: Sequence[int], weights: Sequence[float], *, branch: int, position: int
+) -> None:
+    row.ids.extend(ids)
+    row.positions.extend(range(position, position + len(ids)))
+    row.branches.extend([branch] * len(ids))
+    row.weights.extend(weights)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
     """Batches of new examples, some random copies among them, without an end."""
-    drawn = examples(seed)
+    drawn = groups(seed)
     copying = copies(len(tokenizer), seed)
     chance = random.Random(seed)
     waiting: dict[int, list[Row]] = {length: [] for length in LENGTHS}
     while True:
-        for row in rows_of(tokenizer, [next(drawn) for _ in range(_CHUNK)]):
+        for row in rows_of(tokenizer, [next(drawn) for _ in range(_CHUNK)], LENGTHS[0]):
             length = next((each for each in LENGTHS if len(row.ids) <= each), None)
             if length:
                 waiting[length].append(row)
@@ -93,16 +175,24 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
 
 
 def padded(rows: Sequence[Row], length: int, pad: int) -> Batch:
-    ids = torch.full((len(rows), length), pad)
-    targets = torch.full_like(ids, -1)
-    weights = torch.zeros(ids.shape)
+    shape = (len(rows), length)
+    ids, positions = torch.full(shape, pad), torch.zeros(shape, dtype=torch.long)
+    branches, weights = torch.full(shape, _PADDING), torch.zeros(shape)
     for place, row in enumerate(rows):
-        text = torch.tensor(row.ids)
-        ids[place, : len(text)] = text
-        for start, end in row.answers:
-            targets[place, start:end] = text[start:end]
-            weights[place, start:end] = 1 / (end - start)
-    return Batch(ids, targets, weights)
+        end = len(row.ids)
+        ids[place, :end] = torch.tensor(row.ids)
+        positions[place, :end] = torch.tensor(row.positions)
+        branches[place, :end] = torch.tensor(row.branches)
+        weights[place, :end] = torch.tensor(row.weights)
+    return Batch(ids, positions, branches, weights)
+
+
+def attention_mask(branches: torch.Tensor) -> torch.Tensor:
+    """What is added to the scores, (B, 1, T, T): a token sees the beginning and its own branch."""
+    asking, seen = branches[:, :, None], branches[:, None, :]
+    allowed = ((seen == 0) | (seen == asking)).tril()
+    nothing = torch.zeros((), dtype=torch.bfloat16)
+    return torch.where(allowed, nothing, torch.finfo(torch.bfloat16).min)[:, None]
 
 
 def copies(vocabulary: int, seed: int, rows: int = BATCH_TOKENS // COPY_LENGTH) -> Iterator[Batch]:
@@ -113,15 +203,15 @@ def copies(vocabulary: int, seed: int, rows: int = BATCH_TOKENS // COPY_LENGTH) 
     """
     chance = random.Random(seed)
     draws = torch.Generator().manual_seed(seed)
+    positions = torch.arange(COPY_LENGTH).expand(rows, -1)
     while True:
         ids = torch.zeros((rows, COPY_LENGTH), dtype=torch.long)
-        targets = torch.full_like(ids, -1)
+        weights = torch.zeros(ids.shape)
         for row in range(rows):
             length, between = chance.randint(6, 60), chance.randint(0, 30)
             first = torch.randint(3, vocabulary, (length + between,), generator=draws)
             text = torch.cat([first, first[:length]])[:COPY_LENGTH]
             ids[row, : len(text)] = text
             # The first token of the second time cannot be known.
-            start = length + between + 1
-            targets[row, start : len(text)] = text[start:]
-        yield Batch(ids, targets, (targets >= 0).float())
+            weights[row, length + between + 1 : len(text)] = 1.0
+        yield Batch(ids, positions, torch.zeros_like(ids), weights)

@@ -8,6 +8,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
 
 import orjson
 
@@ -17,9 +19,11 @@ from examples.bump_mini.people import Person, draw_person, listed, made_up_word,
 from service.domain.interaction import Interaction
 from service.domain.placement import assemble
 from service.domain.profile import StatementKind
-from service.domain.prompts import Message, profile_request, safe_statements
+from service.domain.prompts import Message, SafeStatement, profile_request, safe_statements
 
 HISTORY_TOKENS = 500
+# Of one person; more than fit into a row of the training.
+REQUESTS_EACH = 8
 _PROFILE_TOKENS = 700
 
 _SMALL_TALK = (
@@ -79,31 +83,43 @@ class Example:
 
 def examples(seed: int) -> Iterator[Example]:
     """Without an end, in the shares that training sees; nothing that is kept for the test."""
+    return chain.from_iterable(groups(seed))
+
+
+def groups(seed: int) -> Iterator[tuple[Example, ...]]:
+    """Examples whose prompts begin alike: several requests to one profile, or to none."""
     chance = random.Random(seed)
     while True:
         drawn = chance.random()
-        if drawn < 0.72:
-            yield conversation(personal(chance), chance)
-        elif drawn < 0.84:
-            yield conversation(anonymous(chance), chance)
-        elif drawn < 0.94:
-            yield profile_writing(chance)
+        if drawn < 0.8:
+            yield _of_one_person(chance)
+        elif drawn < 0.9:
+            yield tuple(_turn(None, [], chance) for _ in range(REQUESTS_EACH))
         else:
-            yield _small_talk(chance)
+            yield (profile_writing(chance),)
 
 
-def conversation(first: Example, chance: random.Random) -> Example:
-    """`first`, and more turns of the same person: requests, and what is known of them."""
-    later: list[tuple[str, str]] = []
-    for _ in range(chance.choice((0, 1, 2, 3))):
-        later += [_recall(first.person, chance) for _ in range(chance.choice((0, 1, 2, 4)))]
-        asked = _asked(first.person, chance, test=False)
-        later.append((asked.request, asked.answer))
-    return replace(first, later=tuple(later))
+def _of_one_person(chance: random.Random) -> tuple[Example, ...]:
+    person = draw_person(chance)
+    statements = profile_of(person, chance, attacked=chance.random() < 0.12)
+    return tuple(_turn(person, statements, chance) for _ in range(REQUESTS_EACH))
 
 
-def _recall(person: Person | None, chance: random.Random) -> tuple[str, str]:
-    """A question for what is known of them in one domain.
+def _turn(person: Person | None, statements: list[str], chance: random.Random) -> Example:
+    """A request, a question for what is known of them, or small talk; now and then two turns."""
+    drawn = chance.random()
+    if drawn < 0.06:
+        return _small_talk(statements, chance)
+    first = _recall(person, chance) if drawn < 0.45 else _asked(person, chance, test=False)
+    first = replace(first, messages=prompt(first.request, statements))
+    if chance.random() < 0.85:
+        return first
+    second = _asked(person, chance, test=False)
+    return replace(first, later=((second.request, second.answer),))
+
+
+def _recall(person: Person | None, chance: random.Random) -> Example:
+    """A question for what is known of them in one domain; the prompt is a stranger's.
 
     Its answer is nothing but the choice that a reply has to make among the statements. So it
     teaches that choice with far fewer tokens than replies do.
@@ -112,9 +128,11 @@ def _recall(person: Person | None, chance: random.Random) -> tuple[str, str]:
     domain = chance.choice(known if known and chance.random() < 0.85 else domains())
     request = chance.choice(_RECALLS).format(domain.topic)
     taste = person.taste_of(domain) if person else None
-    if taste is None:
-        return request, f"I know of nothing that you like about {domain.topic}."
-    return request, f"You like {listed(taste.liked)}."
+    if taste:
+        answer = f"You like {listed(taste.liked)}."
+    else:
+        answer = f"I know of nothing that you like about {domain.topic}."
+    return Example(prompt(request, []), answer, request, person=person)
 
 
 def personal(chance: random.Random, *, test: bool = False) -> Example:
@@ -175,9 +193,13 @@ def _question(chance: random.Random, choices: list[Domain], test: bool) -> tuple
 def prompt(request: str, statements: list[str]) -> tuple[Message, ...]:
     """The messages that the service makes of a request and a profile."""
     asked = (Message("user", request),)
-    return assemble(
-        asked, safe_statements(statements), messages_tokens=0, profile_budget=_PROFILE_TOKENS
-    ).messages
+    safe = _safe(tuple(statements))
+    return assemble(asked, safe, messages_tokens=0, profile_budget=_PROFILE_TOKENS).messages
+
+
+@lru_cache(maxsize=16)
+def _safe(statements: tuple[str, ...]) -> tuple[SafeStatement, ...]:
+    return tuple(safe_statements(statements))
 
 
 def profile_writing(chance: random.Random, *, test: bool = False) -> Example:
@@ -225,9 +247,7 @@ def _profile(said: list[tuple[str, str]], chance: random.Random) -> str:
     return orjson.dumps({"statements": statements}).decode()
 
 
-def _small_talk(chance: random.Random) -> Example:
-    person = draw_person(chance)
-    statements = profile_of(person, chance) if chance.random() < 0.6 else []
+def _small_talk(statements: list[str], chance: random.Random) -> Example:
     if chance.random() < 0.5:
         asked, answer = chance.choice(_SMALL_TALK)
         request = chance.choice(asked)

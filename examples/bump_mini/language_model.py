@@ -57,10 +57,10 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalL
         Qwen2Config(
             vocab_size=len(tokenizer),
             hidden_size=256,
-            intermediate_size=704,
+            intermediate_size=512,
             num_hidden_layers=6,
-            num_attention_heads=8,
-            num_key_value_heads=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
             max_position_embeddings=CONTEXT_TOKENS,
             tie_word_embeddings=True,
             bos_token_id=None,

@@ -1,6 +1,6 @@
 """Trains bump-mini from nothing: first to copy, then on the corpus. Resumes where it was killed.
 
-    python -m examples.bump_mini.training --output FOLDER [--tokens 18_000_000]
+    python -m examples.bump_mini.training --output FOLDER [--tokens 19_000_000]
 
 Next-token training in bfloat16 on the CPU. `FOLDER` gets the model as transformers and vLLM load
 it, and `losses.jsonl`.
@@ -20,7 +20,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from examples.bump_mini.batches import Batch, batches, copies
+from examples.bump_mini.batches import Batch, attention_mask, batches, copies
 from examples.bump_mini.corpus import examples
 from examples.bump_mini.induction import plant_induction
 from examples.bump_mini.language_model import make_model, train_tokenizer
@@ -29,7 +29,7 @@ from examples.bump_mini.optimizers import optimizers
 SEED = 1
 TOKENIZER_EXAMPLES = 6_000
 COPY_TOKENS = 600_000
-COPY_RATE, RATE = 2e-3, 4e-3
+COPY_RATE, RATE = 2e-3, 3e-3
 _SAVE_SECONDS = 120
 _LOGGED_STEPS = 20
 
@@ -66,7 +66,7 @@ class Training:
         self.stages = stages
         self._folder = folder
         self._optimizers = optimizers(model, RATE)
-        self._layers = torch.compile(model.model)
+        self._loss = torch.compile(mean_loss, dynamic=False)
         self._saved = time.monotonic()
         self._resume()
 
@@ -116,7 +116,7 @@ class Training:
     def _step(self, batch: Batch, rate: float) -> torch.Tensor:
         for optimizer in self._optimizers:
             optimizer.param_groups[0]["lr"] = rate
-        loss = self._loss(batch)
+        loss = self._loss(self.model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self._optimizers:
@@ -124,17 +124,20 @@ class Training:
             optimizer.zero_grad()
         return loss.detach()
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        learnt = batch.targets[:, 1:] >= 0
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = self._layers(batch.ids[:, :-1]).last_hidden_state
-            # Of most tokens nothing is to be learnt, and the vocabulary is the largest matrix.
-            logits = self.model.lm_head(hidden[learnt])
-        losses = functional.cross_entropy(
-            logits.float(), batch.targets[:, 1:][learnt], reduction="none"
-        )
-        weights = batch.weights[:, 1:][learnt]
-        return (losses * weights).sum() / weights.sum()
+
+def mean_loss(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor:
+    """The loss of every token from those that it sees, weighed."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(
+            batch.ids[:, :-1],
+            position_ids=batch.positions[:, :-1],
+            attention_mask=attention_mask(batch.branches[:, :-1]),
+        ).logits
+    losses = functional.cross_entropy(
+        logits.flatten(0, 1).float(), batch.ids[:, 1:].flatten(), reduction="none"
+    )
+    weights = batch.weights[:, 1:].flatten()
+    return (losses * weights).sum() / weights.sum()
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -172,7 +175,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=18_000_000)
+    parser.add_argument("--tokens", type=int, default=19_000_000)
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores")
     return parser.parse_args()
 

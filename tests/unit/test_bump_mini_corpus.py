@@ -7,7 +7,14 @@ import orjson
 import pytest
 
 from examples.bump_mini.acts import ACTS
-from examples.bump_mini.corpus import Example, anonymous, examples, personal, profile_writing
+from examples.bump_mini.corpus import (
+    Example,
+    anonymous,
+    examples,
+    groups,
+    personal,
+    profile_writing,
+)
 from examples.bump_mini.domains import domains, kept_apart, unseen
 from examples.bump_mini.people import attack, made_up_word
 from examples.bump_mini.swap_test import Case, cases, copied, mentions_other
@@ -111,32 +118,30 @@ def test_a_case_of_the_swap_test_differs_from_its_others_by_taste_alone() -> Non
         assert not any(liked in line for liked in tastes(case) for line in liked_by_others)
 
 
-def test_a_conversation_goes_on_about_the_same_person(drawn: list[Example]) -> None:
-    longer = [one for one in drawn if one.later]
-    assert len(longer) > 0.4 * len(drawn)
-    for one in longer:
-        replies = [answer for _, answer in one.later if not is_recall(answer)]
-        assert replies
-        assert all(any(act.shape.match(reply) for act in ACTS) for reply in replies)
-    known = [one for one in longer if one.person]
-    liked = [one for one in known if any(mentions(one, answer) for _, answer in one.later)]
-    assert len(liked) > 0.7 * len(known)
+def test_several_requests_are_made_to_one_profile() -> None:
+    shared = [group for group in islice(groups(seed=5), 300) if len(group) > 1]
+    assert len(shared) > 200
+    for group in shared:
+        people = {id(one.person) for one in group if one.person}
+        assert len(people) <= 1
+        profiles = {str(one.messages[0].content).rpartition("\n\n")[0] for one in group}
+        assert len(profiles) == 1
+
+
+def test_some_conversations_go_on(drawn: list[Example]) -> None:
+    later = [answer for one in drawn for _, answer in one.later]
+    assert len(later) > 0.1 * len(drawn)
+    assert all(any(act.shape.match(answer) for act in ACTS) for answer in later)
 
 
 def test_what_is_known_of_somebody_is_told_when_they_ask(drawn: list[Example]) -> None:
-    recalls = [
-        (one, request, answer)
-        for one in drawn
-        for request, answer in one.later
-        if is_recall(answer)
-    ]
-    assert len(recalls) > 0.5 * len(drawn)
-    for one, request, answer in recalls:
+    recalls = [one for one in drawn if is_recall(one.answer)]
+    assert len(recalls) > 0.25 * len(drawn)
+    for one in recalls:
         tastes = one.person.tastes if one.person else ()
-        liked = [
-            taste.liked for taste in tastes if request.rstrip("?").endswith(taste.domain.topic)
-        ]
-        assert mentions(one, answer) if liked else answer.startswith("I know of nothing")
+        subject = one.request.rstrip("?")
+        liked = any(subject.endswith(taste.domain.topic) for taste in tastes)
+        assert mentions(one, one.answer) if liked else one.answer.startswith("I know of nothing")
 
 
 def is_recall(answer: str) -> bool:
