@@ -1,8 +1,7 @@
 """bump-mini in numpy against transformers on the same weights, each in a process of its own.
 
 Both answer the same requests, prompts included, greedily and on one core. Needs transformers and
-torch beside the service: `make install-train`. No weights are shipped yet, so it is not among
-what `benchmarks.run` runs; it needs those that `examples.bump_mini.release` has put in place.
+torch beside the service: `make install-train`.
 
     python -m benchmarks.local_model numpy|transformers    one side, as JSON
 """

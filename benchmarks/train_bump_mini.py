@@ -88,7 +88,7 @@ def configuration(model: Path, steps: int) -> LlmConfig:
 def described(rows: list[dict[str, Any]], asked: int) -> str:
     seconds = fmean(row["step_time"] for row in rows if "step_time" in row)
     return (
-        "bump-mini, the model of 5.5 million parameters that Bump ships, has learnt from made-up "
+        "bump-mini, the model of 4.6 million parameters that Bump ships, has learnt from made-up "
         "people to write a profile of what comes at least twice. A LoRA of it is trained by GRPO "
         f"on {TRAINED_PEOPLE} other made-up people under the lexical judge, gapped and "
         f"time-matched; a step took {seconds:.0f} s on one core. The curve is the rollouts' mean "

@@ -1,4 +1,4 @@
-"""bump-mini's architecture and tokenizer: a Qwen2 of 5.5 million parameters; vLLM loads it too."""
+"""bump-mini's architecture and tokenizer: a Qwen2 of 4.6 million parameters; vLLM loads it too."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,6 @@
 """Trains bump-mini from nothing: first to copy, then on the corpus. Resumes where it was killed.
 
-    python -m examples.bump_mini.training --output FOLDER [--tokens 19_000_000]
+    python -m examples.bump_mini.training --output FOLDER [--tokens 22_000_000]
 
 Next-token training in bfloat16 on the CPU. `FOLDER` gets the model as transformers and vLLM load
 it, and `losses.jsonl`.
@@ -175,7 +175,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=19_000_000)
+    parser.add_argument("--tokens", type=int, default=22_000_000)
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores")
     return parser.parse_args()
 
