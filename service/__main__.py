@@ -39,7 +39,7 @@ def up(
         str | None,
         typer.Option(
             help="Answers: a model that transformers loads here (extra `local`), or the one of "
-            "--downstream."
+            "--downstream. Without either, and without BUMP_DOWNSTREAM_URL: bump-mini."
         ),
     ] = None,
     downstream: Annotated[

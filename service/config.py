@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     downstream_url: str | None = Field(
         default=None,
         description="OpenAI-compatible base URL, such as http://127.0.0.1:8001/v1; or a model in"
-        " this process: `local:` and what transformers loads (extra `local`)",
+        " this process: `local:bump-mini`, or `local:` and what transformers loads (extra `local`)",
     )
     downstream_model: str | None = None
     downstream_api_key: SecretStr | None = None

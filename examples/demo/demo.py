@@ -2,7 +2,8 @@
 
 Starts `bump up` (Postgres, Valkey, API, worker) on a directory of its own, sends it the histories
 beside this file, has the profiles written, and shows two of them, what they do to a prompt, and
-what a model makes of it where BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL name one.
+what a model makes of it: bump-mini, or the one that BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL
+name.
 Running it again is safe: events that are stored already are recognised.
 """
 
@@ -30,7 +31,7 @@ from service.embedded import default_data_dir
 HISTORIES = Path(__file__).with_name("histories.jsonl")
 DATA_DIR = default_data_dir().with_name("bump-demo")
 SHOWN_USERS = ("ada-trail-runner", "gerrit-birdwatcher")
-QUESTION = "What should I do this weekend?"
+QUESTION = "Where should I go this summer?"
 START_SECONDS = 60
 PROFILE_SECONDS = 30
 
@@ -45,9 +46,8 @@ def main() -> None:
         for user_id in SHOWN_USERS:
             show_profile(bump, user_id)
         show_prompt(bump, SHOWN_USERS[0])
-        if os.environ.get("BUMP_DOWNSTREAM_URL"):
-            for user_id in (*SHOWN_USERS, "somebody-unknown"):
-                show_answer(bump, user_id)
+        for user_id in (*SHOWN_USERS, "somebody-unknown"):
+            show_answer(bump, user_id)
     show_next_steps()
 
 
@@ -175,6 +175,7 @@ def show_answer(bump: httpx2.Client, user_id: str) -> None:
     body = {"user_id": user_id, "input": QUESTION, "temperature": 0}
     answer = bump.post("/v1/personalize", json=body).json()
     output = str(answer.get("output") or answer.get("detail"))
+    model = answer.get("model", "no model")
     text = Text(f"{output}\n\n")
     profile = bump.get(f"/v1/users/{user_id}/profile")
     statements = [one["text"] for one in profile.json().get("statements", ())]
@@ -184,19 +185,19 @@ def show_answer(bump: httpx2.Client, user_id: str) -> None:
     else:
         text.append("it owes nothing to a profile", style="dim")
     title = f"POST /v1/personalize  \u201c{QUESTION}\u201d"
-    console.print(Panel(text, title=title, subtitle=user_id))
+    console.print(Panel(text, title=title, subtitle=f"{user_id}, answered by {model}"))
 
 
 def statement_behind(answer: str, statements: Sequence[str]) -> str | None:
-    """The statement that shares most words with the answer, if any does; common ones count less."""
+    """The statement that shares most words with the answer, if any does; of several the shortest."""
     shared = {one: words(answer) & words(one) for one in statements}
-    best = max(statements, key=lambda one: len(shared[one]), default=None)
+    best = max(statements, key=lambda one: (len(shared[one]), -len(words(one))), default=None)
     return best if best is not None and shared[best] else None
 
 
 def words(text: str) -> set[str]:
-    """Words of five letters and more that the question does not hold."""
-    return set(re.findall(r"[a-z]{5,}", text.lower())) - set(QUESTION.lower().split())
+    """Words of four letters and more that the question does not hold."""
+    return set(re.findall(r"[a-z]{4,}", text.lower())) - set(QUESTION.lower().split())
 
 
 def shortened(text: str, limit: int = 84) -> str:
@@ -210,7 +211,8 @@ def show_next_steps() -> None:
   .venv/bin/bump up --data-dir {DATA_DIR}        the same data, to play with
   curl 127.0.0.1:8000/v1/users/ben-home-cook/profile
   open http://127.0.0.1:8000/console                     a browser's view; /docs has every route
-  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a model
+  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a real model: bump-mini is tiny,
+                                                         and knows little beyond 42 pastimes
   README.md has a 60-second tour; docs/architecture.md how it works.""",
         soft_wrap=True,
     )

@@ -1,27 +1,30 @@
-"""Which model `bump up` has answer: the one it is told, or that of the settings."""
+"""Which model `bump up` has answer: the one it is told, that of the settings, or bump-mini."""
 
 from pathlib import Path
 
 import httpx2
 
 from service.errors import ConfigurationError
-from service.llm.local import LOCAL_SCHEME
+from service.llm.local import BUMP_MINI, LOCAL_SCHEME
 
 _SECONDS = 5.0
 
 
-def model_environment(url: str | None, model: str | None) -> dict[str, str]:
-    """Environment variables for the API; none where nothing was asked for.
+def model_environment(url: str | None, model: str | None, configured: str | None) -> dict[str, str]:
+    """Environment variables for the API; none where that of the settings, `configured`, answers.
 
-    With `url`, the `model` behind that endpoint, by default its only one. Without, `model` is one
-    that transformers loads in the API's process.
+    With `url`, the `model` behind that endpoint, by default its only one. Without, `model` is
+    bump-mini or one that transformers loads, in the API's process; so is bump-mini where nothing
+    else is named.
     Raises ConfigurationError where the endpoint does not answer, or has not just one model.
     """
     if url is not None:
         return _of(url, model or _only_model(url))
     if model is not None:
         return _of(f"{LOCAL_SCHEME}{model}", Path(model).name if Path(model).is_dir() else model)
-    return {}
+    if configured is not None:
+        return {}
+    return _of(f"{LOCAL_SCHEME}{BUMP_MINI}", BUMP_MINI)
 
 
 def _of(url: str, model: str) -> dict[str, str]:

@@ -17,12 +17,12 @@ from service.commands.metrics_reading import remember_addresses
 from service.commands.migrate import migrate
 from service.commands.serve import LOOPBACK_HOSTS
 from service.commands.settings import artifact_store, read_settings
-from service.config import Settings
 from service.db.projects import any_live_key
 from service.db.session import open_database
 from service.embedded import Embedded, EmbeddedServers, start
 from service.embedded.process import guarded_command
 from service.errors import ConfigurationError
+from service.llm.local import BUMP_MINI
 
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.2
@@ -47,7 +47,7 @@ def up(options: Options, say: Callable[[str], None]) -> None:
     """
     settings = read_settings()
     data_dir, host, port = options.data_dir, options.host, options.port
-    answering = model_environment(options.downstream, options.model)
+    answering = model_environment(options.downstream, options.model, settings.downstream_url)
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda sig, _: stopping.append(sig))
@@ -76,7 +76,7 @@ def up(options: Options, say: Callable[[str], None]) -> None:
         remember_addresses(data_dir, [f"{own}/metrics", f"{of_worker}/metrics"])
         say(f"Bump listens on {own} (docs at /docs). Data: {data_dir}")
         say(f"Metrics at /metrics, the worker's at {of_worker}/metrics; `bump top` shows them.")
-        for line in _who_answers(settings, answering):
+        for line in _who_answers(answering):
             say(line)
         say("Ctrl-C stops everything.")
         while not stopping and not (ended := _ended(embedded, processes)):
@@ -86,14 +86,15 @@ def up(options: Options, say: Callable[[str], None]) -> None:
         say("Stopping …")
 
 
-def _who_answers(settings: Settings, answering: Mapping[str, str]) -> Sequence[str]:
-    if answering:
-        return (f"{answering['BUMP_DOWNSTREAM_MODEL']} answers at /v1/personalize.",)
-    if settings.downstream_url is not None:
+def _who_answers(answering: Mapping[str, str]) -> Sequence[str]:
+    if not answering:
         return ()
+    model = answering["BUMP_DOWNSTREAM_MODEL"]
+    if model != BUMP_MINI:
+        return (f"{model} answers at /v1/personalize.",)
     return (
-        "No downstream model: /v1/personalize/prompt works, /v1/personalize needs",
-        "--downstream, or --model, or BUMP_DOWNSTREAM_URL and BUMP_DOWNSTREAM_MODEL.",
+        f"{BUMP_MINI} answers at /v1/personalize: it is tiny, and shows what a profile changes.",
+        "--downstream URL or --model NAME name a better one.",
     )
 
 

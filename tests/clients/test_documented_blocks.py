@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import MODEL
 from tests.embedded_stacks import open_directory
-from tests.faults.processes import Processes
 from tests.integration.up_process import ENVIRONMENT, running
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +31,7 @@ NOT_RUN = {
     "make demo": "installs the project; then a stack like the one that these blocks are run by",
     "make up": "does nothing but `bump up`, which runs here already",
     "source .venv/bin/activate": "starts `bump up`, which runs here already",
-    "bump up --downstream": "the same, and it has a downstream model already",
+    "bump up --downstream": "the same with another model, which is not there",
     "bump train llm": "needs torch and a server of language models",
     "bump serve": "serves until it is stopped, and so does the worker; `bump up` has started both",
 }
@@ -58,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where the blocks are run: a stack with a downstream model, and what a reader's shell has."""
+    """Where the blocks are run: a stack as `bump up` starts it, and what a reader's shell has."""
 
     address: str
     directory: Path
@@ -89,13 +87,9 @@ def blocks(document: str) -> list[Block]:
 
 
 @pytest.fixture
-async def stack(client_processes: Processes) -> AsyncIterator[Stack]:
+def stack() -> Iterator[Stack]:
     """One a document: the profile of a user says what it says among the users that are there."""
-    model = await client_processes.start_model()
-    with (
-        open_directory() as place,
-        running(place / "bump", downstream_url=model.url, downstream_model=MODEL) as up,
-    ):
+    with open_directory() as place, running(place / "bump") as up:
         (place / "shell").mkdir()
         # Blocks name files of the checkout; its `.env` must not change what they do.
         (place / "shell/examples").symlink_to(ROOT / "examples")

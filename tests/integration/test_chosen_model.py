@@ -36,31 +36,38 @@ def endpoint(*models: str) -> Iterator[str]:
 
 
 def test_nothing_asked_for_leaves_it_to_the_settings() -> None:
-    assert model_environment(None, None) == {}
+    assert model_environment(None, None, "http://127.0.0.1:8001/v1") == {}
+
+
+def test_bump_mini_answers_where_nothing_is_named() -> None:
+    assert model_environment(None, None, None) == {
+        "BUMP_DOWNSTREAM_URL": "local:bump-mini",
+        "BUMP_DOWNSTREAM_MODEL": "bump-mini",
+    }
 
 
 def test_the_only_model_of_an_endpoint_need_not_be_named() -> None:
     with endpoint("qwen3") as url:
-        chosen = model_environment(url, None)
+        chosen = model_environment(url, None, None)
     assert chosen == {"BUMP_DOWNSTREAM_URL": url, "BUMP_DOWNSTREAM_MODEL": "qwen3"}
 
 
 def test_one_of_several_models_must_be_named() -> None:
     with endpoint("small", "large") as url:
         with pytest.raises(ConfigurationError, match=r"small, large\): choose one with --model"):
-            model_environment(url, None)
-        assert model_environment(url, "large")["BUMP_DOWNSTREAM_MODEL"] == "large"
+            model_environment(url, None, None)
+        assert model_environment(url, "large", None)["BUMP_DOWNSTREAM_MODEL"] == "large"
 
 
 def test_an_endpoint_that_is_not_there_is_explained() -> None:
     with pytest.raises(ConfigurationError, match="Is it running"):
-        model_environment(f"http://127.0.0.1:{free_port()}/v1", None)
+        model_environment(f"http://127.0.0.1:{free_port()}/v1", None, None)
 
 
 def test_a_model_of_a_folder_goes_by_the_folders_name(tmp_path: Path) -> None:
     folder = tmp_path / "my-model"
     folder.mkdir()
-    chosen = model_environment(None, str(folder))
+    chosen = model_environment(None, str(folder), None)
     assert chosen == {
         "BUMP_DOWNSTREAM_URL": f"local:{folder}",
         "BUMP_DOWNSTREAM_MODEL": "my-model",

@@ -66,10 +66,20 @@ def test_interactions_become_a_profile_and_a_prompt(shared: Up) -> None:
     assert str(profile["text"]) in prompt["messages"][-1]["content"]
 
 
-def test_it_says_where_it_listens_and_what_is_missing(shared: Up) -> None:
+def test_bump_mini_answers_where_no_other_model_is_named(shared: Up) -> None:
+    written_profile(shared.client, "ben")
+    body = {"user_id": "ben", "input": "What should I bake?", "temperature": 0}
+    tailored = shared.client.post("/v1/personalize", json=body).json()
+    plain = shared.client.post("/v1/personalize", json={**body, "user_id": "nobody"}).json()
+    assert tailored["model"] == plain["model"] == "bump-mini"
+    assert tailored["finish_reason"] == plain["finish_reason"] == "stop"
+    assert tailored["output"] != plain["output"]
+
+
+def test_it_says_where_it_listens_and_who_answers(shared: Up) -> None:
     said = shared.log.read_text()
     assert f"http://{shared.client.base_url.netloc.decode()}" in said
-    assert "BUMP_DOWNSTREAM_URL" in said
+    assert "bump-mini answers at /v1/personalize" in said
     assert "Ctrl-C stops everything." in said
 
 

@@ -1,4 +1,4 @@
-"""bump-mini's files, once it is released: those, or none at all. A card lies beside them."""
+"""bump-mini's files: those that were released, or none at all. Its card lies beside them."""
 
 import hashlib
 import json
@@ -23,8 +23,7 @@ def load_bump_mini(folder: Path = FILES) -> tuple[Decoder, ChatTokenizer]:
         data = {name: (folder / name).read_bytes() for name in card["sha256"]}
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"bump-mini needs {error.filename}, which this version of Bump does not hold: "
-            "name another model."
+            f"bump-mini needs {error.filename}, which is not there: install bump-service again."
         ) from error
     for name, digest in card["sha256"].items():
         if hashlib.sha256(data[name]).hexdigest() != digest:
