@@ -189,7 +189,7 @@ def show_answer(bump: httpx2.Client, user_id: str) -> None:
 
 
 def statement_behind(answer: str, statements: Sequence[str]) -> str | None:
-    """The statement that shares most words with the answer, if any does; of several the shortest."""
+    """The statement with most words of the answer, if any has some; of several the shortest."""
     shared = {one: words(answer) & words(one) for one in statements}
     best = max(statements, key=lambda one: (len(shared[one]), -len(words(one))), default=None)
     return best if best is not None and shared[best] else None
@@ -211,8 +211,7 @@ def show_next_steps() -> None:
   .venv/bin/bump up --data-dir {DATA_DIR}        the same data, to play with
   curl 127.0.0.1:8000/v1/users/ben-home-cook/profile
   open http://127.0.0.1:8000/console                     a browser's view; /docs has every route
-  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with the answers of a real model: bump-mini is tiny,
-                                                         and knows little beyond 42 pastimes
+  BUMP_DOWNSTREAM_URL=… BUMP_DOWNSTREAM_MODEL=… make demo  with a real model: bump-mini is tiny
   README.md has a 60-second tour; docs/architecture.md how it works.""",
         soft_wrap=True,
     )
