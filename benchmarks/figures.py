@@ -36,6 +36,8 @@ SHOWN = {
     "history_fetch_p99_1000000_rows": "a history from a million rows, p99",
     "hot_user_reads_p99": "others' read p99 beside a hot user",
     "hot_user_ingest_p99": "others' ingest p99 beside a hot user",
+    "local_model_alone": "bump-mini, one stream on one core, against transformers",
+    "local_model_load": "its load, against the same",
 }
 
 
