@@ -53,15 +53,17 @@ def vllm(vllm_process: VllmServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def vllm_process() -> Iterator[VllmServer]:
-    """A real vLLM server; whoever kills it starts it again.
-
-    Skips where there is none, fails if BUMP_REQUIRE_VLLM=1.
-    """
+def vllm_installed() -> None:
+    """Skips where no vLLM server can run; fails if BUMP_REQUIRE_VLLM=1."""
     if reason := vllm_unavailable_reason():
         if os.environ.get("BUMP_REQUIRE_VLLM") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def vllm_process(vllm_installed: None) -> Iterator[VllmServer]:
+    """A real vLLM server; whoever kills it starts it again."""
     with vllm_server() as server:
         yield server
 

@@ -9,7 +9,7 @@ from examples.bump_mini.swap_test import cases
 from service.llm.client import ChatClient, Sampling
 from service.llm.local import BUMP_MINI, LOCAL_URL, open_local
 from service.llm.local.mini import FILES
-from tests.vllm_server import MODEL_NAME, vllm_server, vllm_unavailable_reason
+from tests.vllm_server import MODEL_NAME, vllm_server
 
 pytestmark = pytest.mark.vllm
 
@@ -17,9 +17,7 @@ GREEDY = Sampling(max_tokens=100, temperature=0)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    if reason := vllm_unavailable_reason():
-        pytest.skip(reason)
+def url(vllm_installed: None) -> Iterator[str]:
     with vllm_server(FILES) as server:
         yield server.url
 

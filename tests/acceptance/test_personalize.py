@@ -13,7 +13,7 @@ from service.worker import Worker
 from tests.conftest import ApiKeyMaker
 from tests.faults.processes import ApiProcess, Processes, eventually, service_environment
 from tests.integration.api.calls import write_profile
-from tests.vllm_server import MODEL_NAME
+from tests.vllm_server import LEAVERS, MODEL_NAME
 
 pytestmark = pytest.mark.vllm
 
@@ -21,7 +21,6 @@ QUESTION = "What should I bake on Sunday?"
 ASK = {"user_id": "ana", "input": QUESTION, "max_tokens": 16, "temperature": 0}
 # Long enough that it is still running when the client leaves.
 LONG = {**ASK, "max_tokens": 6_000}
-LEAVERS = 8
 NO_PROFILE = {"profile_version": None, "profile_revision": None, "profile_stale": None}
 
 
@@ -178,11 +177,7 @@ async def test_a_client_that_leaves_before_the_answer_frees_the_model(
 
 
 async def assert_frees(model: httpx2.AsyncClient, leave: Callable[[], Awaitable[None]]) -> None:
-    """Whoever leaves ends the answer before its end, in one of a few tries.
-
-    A model as tiny as this one at times says more than vLLM's front end can take in, which then
-    sees nothing else, a closed connection included, until the answer has ended by itself.
-    """
+    """Whoever leaves ends the answer before its end, in one of a few tries."""
     for _ in range(LEAVERS):
         answered = await finished(model)
         await leave()

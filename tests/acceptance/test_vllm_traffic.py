@@ -16,7 +16,7 @@ from service.llm.client import ChatClient, Sampling
 from service.llm.pacing import BACKGROUND_PRIORITY, Pace, PacedChat
 from tests.faults.processes import eventually
 from tests.vllm_adapter import make_adapter
-from tests.vllm_server import MODEL_NAME
+from tests.vllm_server import LEAVERS, MODEL_NAME
 
 pytestmark = pytest.mark.vllm
 
@@ -27,7 +27,6 @@ LONG = Sampling(max_tokens=7_000, temperature=0, priority=BACKGROUND_PRIORITY)
 # Whatever the weights: one that says nothing cannot be told from another.
 LETTERS = Sampling(max_tokens=48, temperature=0, regex="[a-z ]{30}")
 WORDS = 12
-LEAVERS = 8
 
 
 class Requests(httpx2.AsyncHTTPTransport):
@@ -83,8 +82,6 @@ async def test_a_client_that_leaves_stops_the_generation(
     async def stopped() -> bool:
         return await counted(metrics, "vllm:num_requests_running") == 0
 
-    # A model as tiny as this one at times says more than vLLM's front end can take in, which then
-    # sees nothing else, a closed connection included, until the answer has ended by itself.
     made = []
     for _ in range(LEAVERS):
         before = await counted(metrics, "vllm:generation_tokens_total")
